@@ -1,0 +1,14 @@
+"""Models: the detector, its heads and their parts."""
+from .contrastive_loss import QueryTextContrastiveLoss
+from .matching import BatchHungarianAssigner, MaskPointCost
+from .oneformer import OneFormer
+from .oneformer_fusion_head import OneFormerFusionHead
+from .oneformer_head import OneFormerHead
+from .query_formation import LearntQueries, QueryFormation
+from .text_mapper import TextMapper
+
+__all__ = [
+    'BatchHungarianAssigner', 'LearntQueries', 'MaskPointCost', 'OneFormer',
+    'OneFormerFusionHead', 'OneFormerHead', 'QueryFormation',
+    'QueryTextContrastiveLoss', 'TextMapper'
+]

@@ -1,0 +1,77 @@
+"""Multi-head attention over keys and values that are projected once."""
+from typing import NamedTuple, Optional
+
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class KeyValue(NamedTuple):
+    """Projected keys and values, each of shape (B or 1, heads, K, C/heads)."""
+    key: Tensor
+    value: Tensor
+
+
+def _split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(B, L, C) -> (B, heads, L, C / heads)."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def project_key_value(attention: nn.MultiheadAttention, key: Tensor,
+                      value: Tensor) -> KeyValue:
+    """Project keys and values, so that many queries can share them.
+
+    Args:
+        attention (nn.MultiheadAttention): Holds the projections.
+        key (Tensor): Keys of shape (B, K, C).
+        value (Tensor): Values of shape (B, K, C) or, where they are the same
+            for all images, (1, K, C).
+    """
+    _, key_weight, value_weight = attention.in_proj_weight.chunk(3)
+    _, key_bias, value_bias = attention.in_proj_bias.chunk(3)
+    heads = attention.num_heads
+    return KeyValue(
+        _split_heads(F.linear(key, key_weight, key_bias), heads),
+        _split_heads(F.linear(value, value_weight, value_bias), heads))
+
+
+def attend(attention: nn.MultiheadAttention,
+           query: Tensor,
+           memory: KeyValue,
+           visible: Optional[Tensor] = None,
+           is_causal: bool = False) -> Tensor:
+    """What ``attention(query, key, value)`` gives, from projected memory.
+
+    Args:
+        attention (nn.MultiheadAttention): Its parameters and dropout.
+        query (Tensor): Queries of shape (B, Q, C).
+        memory (KeyValue): From `project_key_value` of the same module.
+        visible (Tensor, optional): Bool tensor of shape (B, Q, K), true where
+            a query sees a key; every query must see at least one.
+        is_causal (bool): Whether query i sees the keys up to i alone.
+
+    Returns:
+        Tensor: Of shape (B, Q, C).
+    """
+    weight = attention.in_proj_weight[:attention.embed_dim]
+    bias = attention.in_proj_bias[:attention.embed_dim]
+    query = _split_heads(F.linear(query, weight, bias), attention.num_heads)
+    shape = (query.shape[0], *memory.value.shape[1:])
+    out = F.scaled_dot_product_attention(
+        query,
+        memory.key.expand(shape),
+        memory.value.expand(shape),
+        attn_mask=None if visible is None else visible.unsqueeze(1),
+        dropout_p=attention.dropout if attention.training else 0.,
+        is_causal=is_causal)
+    return attention.out_proj(out.transpose(1, 2).flatten(2))
+
+
+def self_attend(attention: nn.MultiheadAttention,
+                x: Tensor,
+                pos: Optional[Tensor] = None,
+                is_causal: bool = False) -> Tensor:
+    """Self-attention of (B, L, C), ``pos`` added to queries and keys."""
+    query = x if pos is None else x + pos
+    memory = project_key_value(attention, query, x)
+    return attend(attention, query, memory, is_causal=is_causal)

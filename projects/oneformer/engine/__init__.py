@@ -1,0 +1,13 @@
+"""Optimiser groups, finite gradients and checkpoints that can be resumed."""
+from .atomic_backend import AtomicBackend
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .finite_gradients_hook import FiniteGradientsHook
+from .oneformer_optim_wrapper_constructor import \
+    OneFormerOptimWrapperConstructor
+from .resume import find_checkpoint, get_random_state, set_random_state
+
+__all__ = [
+    'AtomicBackend', 'AtomicCheckpointHook', 'FiniteGradientsHook',
+    'OneFormerOptimWrapperConstructor', 'find_checkpoint', 'get_random_state',
+    'set_random_state'
+]

@@ -134,11 +134,17 @@ pip_install() {
       "pip could not install the packages (see $log)"
 }
 
+# A torch that this script installed itself follows the pins.
+torch_is_ours() {
+  [[ -f $made ]] &&
+    ! grep -qi 'include-system-site-packages *= *true' "$venv/pyvenv.cfg"
+}
+
 install() {
   local kept pins=$root/requirements/tested.txt
   rm -f "$stamp"
   say "installing the packages listed in setup.cfg into $venv"
-  if kept=$(check_env "$python" --torch); then
+  if ! torch_is_ours && kept=$(check_env "$python" --torch); then
     { grep -vE '^torch(vision)?=' "$pins" && echo "$kept"; } >"$constraints"
   else
     cp "$pins" "$constraints"

@@ -1,5 +1,6 @@
 """Models: the detector, its heads and their parts."""
 from .contrastive_loss import QueryTextContrastiveLoss
+from .dinat import DiNAT
 from .matching import BatchHungarianAssigner, MaskPointCost
 from .oneformer import OneFormer
 from .oneformer_fusion_head import OneFormerFusionHead
@@ -8,7 +9,7 @@ from .query_formation import LearntQueries, QueryFormation
 from .text_mapper import TextMapper
 
 __all__ = [
-    'BatchHungarianAssigner', 'LearntQueries', 'MaskPointCost', 'OneFormer',
-    'OneFormerFusionHead', 'OneFormerHead', 'QueryFormation',
+    'BatchHungarianAssigner', 'DiNAT', 'LearntQueries', 'MaskPointCost',
+    'OneFormer', 'OneFormerFusionHead', 'OneFormerHead', 'QueryFormation',
     'QueryTextContrastiveLoss', 'TextMapper'
 ]

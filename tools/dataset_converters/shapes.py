@@ -43,9 +43,10 @@ MIN_STUFF = 40  # a stuff class with fewer pixels becomes void
 JPEG_QUALITY = 88
 DESCRIPTION = 'shapes: things on textured stuff, COCO panoptic format'
 
-# Typical hue of each thing; it varies so much that it is only a hint.
+# Typical hue of each thing. It varies, and few things have any hue at all, so
+# that colour tells most classes apart but not all of their instances.
 HUES = dict(
-    disc=0.0, square=0.62, triangle=0.14, star=0.85, ring=0.48, cross=0.07)
+    disc=0.0, square=0.64, triangle=0.14, star=0.83, ring=0.5, cross=0.33)
 
 
 def hsv(hue, saturation, value):
@@ -273,8 +274,8 @@ class Thing:
             tone += rng.uniform(0.05, 0.15) * smooth_noise(rng, shape, 6)
         rim = np.clip(-self.distance / min(2.5, self.radius / 4), 0, 1)
         tone *= 0.4 + 0.6 * rim
-        hue = HUES[self.category['name']] + rng.normal(0, 0.09)
-        if rng.random() < 0.15:
+        hue = HUES[self.category['name']] + rng.normal(0, 0.055)
+        if rng.random() < 0.04:
             hue = rng.random()
         colour = hsv(hue, rng.uniform(0.5, 1), rng.uniform(0.65, 1))
         cover = np.clip(0.5 - self.distance, 0, 1)[..., None]
@@ -328,7 +329,7 @@ def place_group(rng, scene, category, count, radius):
         if group:
             near = group[rng.integers(len(group))]
             angle = rng.uniform(0, 2 * np.pi)
-            step = rng.uniform(0.8, 1.1) * (near.radius + size)
+            step = rng.uniform(0.85, 1.1) * (near.radius + size)
             centre = near.centre + step * np.array(
                 [np.sin(angle), np.cos(angle)])
         else:
@@ -357,14 +358,14 @@ def place_things(rng, shape):
     classes = [c for c in CATEGORIES if c['isthing']]
     if rng.random() < 0.05:
         place_crowd(rng, scene, classes[rng.integers(len(classes))])
-    wanted = rng.integers(3, 12)
+    wanted = rng.integers(3, 10)
     placed = 0
     for _ in range(12):  # tries: a crowded image may have no room left
         if placed >= wanted:
             break
         category = classes[rng.integers(len(classes))]
         count = rng.choice([1, 2, 3, 4, 5], p=[0.45, 0.2, 0.15, 0.1, 0.1])
-        radius = np.exp(rng.uniform(np.log(10), np.log(28)))
+        radius = np.exp(rng.uniform(np.log(12), np.log(32)))
         if count < 3 and rng.random() < 0.18:
             radius = rng.uniform(28, 48)
         count = min(count, wanted - placed)

@@ -1,0 +1,6 @@
+# No learnt text context: all text queries come from the list of texts.
+_base_ = '../oneformer_r18_1xb8-1k_shapes-128x128.py'
+
+model = dict(
+    panoptic_head=dict(
+        text_mapper=dict(num_texts=_base_.num_queries, num_context=0)))

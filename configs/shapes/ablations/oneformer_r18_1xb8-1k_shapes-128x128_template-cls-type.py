@@ -1,0 +1,8 @@
+# Texts "a photo with a {class} {stuff or thing}".
+_base_ = '../oneformer_r18_1xb8-1k_shapes-128x128.py'
+
+train_pipeline = _base_.train_pipeline
+for transform in train_pipeline:
+    if transform['type'] == 'TaskSampling':
+        transform['text_template'] = 'a photo with a {cls} {type}'
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-SHAPES = 'shapes/oneformer_r18_1xb8-1k_shapes-128x128.py'
-ABLATION = 'shapes/ablations/oneformer_r18_1xb8-1k_shapes-128x128_{}.py'
+SHAPES = 'shapes/oneformer_r18_1xb8-1200_shapes-128x128.py'
+ABLATION = 'shapes/ablations/oneformer_r18_1xb8-1200_shapes-128x128_{}.py'
 EVERY = sorted(
     str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py')
     if '_base_' not in path.parts)

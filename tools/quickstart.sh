@@ -11,7 +11,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 python=$(bash tools/setup_env.sh)
 
-config=configs/shapes/oneformer_r18_1xb8-1k_shapes-128x128.py
+config=configs/shapes/oneformer_r18_1xb8-1200_shapes-128x128.py
 work_dir=work_dirs/quickstart
 pictures=$work_dir/pictures
 

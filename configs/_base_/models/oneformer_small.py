@@ -35,7 +35,7 @@ model = dict(
         num_queries=num_queries,
         pixel_decoder=dict(
             encoder=dict(
-                num_layers=3,
+                num_layers=2,
                 layer_cfg=dict(
                     self_attn_cfg=dict(embed_dims=width, dropout=0.),
                     ffn_cfg=dict(
@@ -47,7 +47,7 @@ model = dict(
         query_formation=dict(
             transformer=dict(layer_cfg=layer),
             positional_encoding=positional_encoding),
-        transformer_decoder=dict(num_layers=6, layer_cfg=layer),
+        transformer_decoder=dict(num_layers=3, layer_cfg=layer),
         text_mapper=dict(
             num_texts=num_queries - num_context,
             num_context=num_context,

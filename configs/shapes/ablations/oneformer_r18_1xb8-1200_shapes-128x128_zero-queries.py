@@ -1,4 +1,4 @@
 # Queries start from zeros in place of the task token, which is still appended.
-_base_ = '../oneformer_r18_1xb8-1k_shapes-128x128.py'
+_base_ = '../oneformer_r18_1xb8-1200_shapes-128x128.py'
 
 model = dict(panoptic_head=dict(query_formation=dict(initial_queries='zero')))

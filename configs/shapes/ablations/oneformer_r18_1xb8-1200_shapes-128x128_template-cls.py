@@ -1,5 +1,5 @@
 # Texts that are the class name alone.
-_base_ = '../oneformer_r18_1xb8-1k_shapes-128x128.py'
+_base_ = '../oneformer_r18_1xb8-1200_shapes-128x128.py'
 
 train_pipeline = _base_.train_pipeline
 for transform in train_pipeline:

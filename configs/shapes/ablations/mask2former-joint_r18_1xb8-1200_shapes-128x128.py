@@ -1,6 +1,6 @@
 # Mask2Former trained jointly: the same task sampling, but learnt queries that
 # know no task, and no texts (paper, table 7).
-_base_ = '../oneformer_r18_1xb8-1k_shapes-128x128.py'
+_base_ = '../oneformer_r18_1xb8-1200_shapes-128x128.py'
 
 model = dict(
     panoptic_head=dict(

@@ -1,5 +1,5 @@
 # No learnt text context: all text queries come from the list of texts.
-_base_ = '../oneformer_r18_1xb8-1k_shapes-128x128.py'
+_base_ = '../oneformer_r18_1xb8-1200_shapes-128x128.py'
 
 model = dict(
     panoptic_head=dict(

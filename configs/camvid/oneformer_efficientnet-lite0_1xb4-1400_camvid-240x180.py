@@ -31,12 +31,12 @@ model = dict(
             num_texts=num_queries - num_context, num_context=num_context)),
     train_cfg=dict(num_points=2048))
 
-train_dataloader = dict(batch_size=8)
-max_iters = 1000
+train_dataloader = dict(batch_size=4)
+max_iters = 1400
 optim_wrapper = dict(
-    optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=1., norm_type=2))
+    optimizer=dict(lr=5e-4, fused=True), clip_grad=dict(max_norm=1.))
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(
@@ -47,5 +47,5 @@ param_scheduler = [
         begin=50,
         end=max_iters)
 ]
-default_hooks = dict(checkpoint=dict(interval=100), logger=dict(interval=20))
+default_hooks = dict(checkpoint=dict(interval=200), logger=dict(interval=20))
 randomness = dict(seed=0)

@@ -34,8 +34,9 @@ def sample_masks(masks: Tensor, points: Tensor) -> Tensor:
     for col, col_weight in ((left, left + 1 - x), (left + 1, x - left)):
         for row, row_weight in ((top, top + 1 - y), (top + 1, y - top)):
             inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
-            index = row.clamp(0, height - 1) * width + col.clamp(0, width - 1)
-            index = index.long().expand(len(masks), -1)
+            # float32 cannot count the pixels of the largest masks
+            index = (row.clamp(0, height - 1).long() * width +
+                     col.clamp(0, width - 1).long()).expand(len(masks), -1)
             values = values + masks.gather(1, index) * (
                 col_weight * row_weight * inside)
     return values

@@ -66,7 +66,7 @@ class OneFormer(MaskFormer):
         panoptic_fusion_head.update(counts)
         test_cfg = test_cfg or dict()
         check_tasks(test_cfg.get('tasks', TASKS))
-        check_task(test_cfg.get('task_token', TASKS[0]))
+        check_task(test_cfg.get('task_token') or TASKS[0])
         super().__init__(
             backbone,
             panoptic_head=panoptic_head,
@@ -102,11 +102,12 @@ class OneFormer(MaskFormer):
         mask_cls, mask_logits = self.panoptic_head.predict(features, tokens)
         results = []
         for i, sample in enumerate(batch_data_samples):
-            # queries that no task formed answer all of them
+            # queries of one token, or of none, answer all tasks
+            last = mask_cls.shape[1] - 1
             places = {
-                task: min(place, mask_cls.shape[1] - 1)
+                task: min(place, last)
                 for place, task in enumerate(outputs[i])
-            } if not token else dict.fromkeys(outputs[i], 0)
+            }
             results.append(
                 self.panoptic_fusion_head.predict(
                     {

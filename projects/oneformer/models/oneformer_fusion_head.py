@@ -143,12 +143,13 @@ class OneFormerFusionHead(MaskFormerFusionHead):
             labels[rows, columns] = scores.argmax(dim=0).view(logits.shape[1:])
         return PixelData(sem_seg=labels[None])
 
+    @torch.no_grad()
     def predict(self,
                 mask_cls: Dict[str, Tensor],
                 mask_logits: Dict[str, Tensor],
                 metainfo: dict,
                 rescale: bool = True) -> Dict[str, Result]:
-        """Results of one image, each task from its own queries.
+        """Results of one image, each task from its queries, in float32.
 
         Args:
             mask_cls (dict[str, Tensor]): Class logits (Q, K + 1) by task.
@@ -162,13 +163,14 @@ class OneFormerFusionHead(MaskFormerFusionHead):
             dict[str, PixelData or InstanceData]: Results by task.
         """
         image_size = metainfo['img_shape'][:2]
+        resizer = MaskResizer(
+            next(iter(mask_logits.values())).shape[-2:],
+            metainfo['batch_input_shape'], image_size,
+            metainfo['ori_shape'][:2] if rescale else image_size)
         results = {}
-        for task in mask_cls:
-            resizer = MaskResizer(
-                mask_logits[task].shape[-2:], metainfo['batch_input_shape'],
-                image_size,
-                metainfo['ori_shape'][:2] if rescale else image_size)
+        for task, logits in mask_logits.items():
             postprocess = getattr(self, f'{check_task(task)}_postprocess')
-            results[task] = postprocess(mask_cls[task], mask_logits[task],
-                                        resizer)
+            with torch.autocast(logits.device.type, enabled=False):
+                results[task] = postprocess(mask_cls[task].float(), logits,
+                                            resizer)
         return results

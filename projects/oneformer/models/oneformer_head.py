@@ -14,6 +14,7 @@ from mmdet.utils import ConfigType, OptConfigType, reduce_mean
 from mmengine.config import ConfigDict
 from torch import Tensor
 
+from ..tasks import TASKS
 from .attention import KeyValue, attend, project_key_value, self_attend
 from .matching import sample_masks
 
@@ -141,12 +142,12 @@ class OneFormerHead(Mask2FormerHead):
             part for part in ('text_mapper', 'loss_contrastive')
             if hasattr(self, part)
         ]
-        if parts and not any(
-                key.startswith(f'{prefix}text_mapper.') for key in state_dict):
-            self._text_mapper_missing = True
+        self._text_mapper_missing = bool(parts) and not any(
+            key.startswith(f'{prefix}text_mapper.') for key in state_dict)
+        if self._text_mapper_missing:
             for part in parts:
-                state_dict.update(
-                    getattr(self, part).state_dict(prefix=f'{prefix}{part}.'))
+                own = getattr(self, part).state_dict(prefix=f'{prefix}{part}.')
+                state_dict.update({**own, **state_dict})
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def encode(self, x: Sequence[Tensor]) -> ImageMemory:
@@ -260,14 +261,16 @@ class OneFormerHead(Mask2FormerHead):
 
         Args:
             x (tuple[Tensor]): Backbone features, strides 4 to 32.
-            batch_data_samples (list[DetDataSample]): With ``task``.
+            batch_data_samples (list[DetDataSample]): With ``task``; those
+                without one count as panoptic.
 
         Returns:
             tuple[list[Tensor]]: Class logits (B, N, K + 1) and mask logits
             (B, N, h, w) of each decoder stage.
         """
         memory = self.encode(x)
-        tasks = [[sample.task] for sample in batch_data_samples]
+        tasks = [[sample.get('task', TASKS[0])]
+                 for sample in batch_data_samples]
         predictions = self.decode(
             memory, self.form_queries(memory, tasks), all_stages=True)
         masks = [
@@ -321,7 +324,7 @@ class OneFormerHead(Mask2FormerHead):
             s.gt_instances.masks.to_tensor(torch.uint8, device)
             for s in batch_data_samples
         ]
-        self._warn(batch_data_samples)
+        self._check(batch_data_samples)
         memory = self.encode(x)
         queries = self.form_queries(memory,
                                     [[s.task] for s in batch_data_samples])
@@ -442,8 +445,14 @@ class OneFormerHead(Mask2FormerHead):
                 self.query_cls_embed(queries).float(), targets.labels[0])
         return losses
 
-    def _warn(self, batch_data_samples: SampleList) -> None:
-        """Say once what training can go on with, but may not be meant."""
+    def _check(self, batch_data_samples: SampleList) -> None:
+        """Refuse samples without a task; say once what may not be meant."""
+        for sample in batch_data_samples:
+            if 'task' not in sample or 'texts' not in sample:
+                raise ValueError(
+                    'a training sample has no task or no texts: TaskSampling '
+                    "makes them, and PackDetInputs needs 'task' and 'texts' "
+                    'among its meta_keys')
         if self._text_mapper_missing:
             self._text_mapper_missing = False
             warnings.warn('the checkpoint holds no text mapper: training '

@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from mmseg.utils.tokenizer import tokenize
 from torch import Tensor
 
-from ..tasks import TASKS, task_text
+from ..tasks import TASKS, check_task, task_text
 from .attention import attend, project_key_value, self_attend
 from .text_mapper import CONTEXT_LENGTH
 
@@ -35,9 +35,10 @@ class TaskMLP(nn.Module):
 
     def forward(self, tasks: Sequence[Sequence[str]]) -> Tensor:
         """Task tokens of shape (B, T, C) for T tasks of each image."""
-        index = torch.tensor([[TASKS.index(task) for task in asked]
-                              for asked in tasks],
-                             device=self.tokens.device)
+        index = torch.tensor(
+            [[TASKS.index(check_task(task)) for task in asked]
+             for asked in tasks],
+            device=self.tokens.device)
         with torch.autocast(self.tokens.device.type, enabled=False):
             return self.layers(self.tokens.float()[index])
 

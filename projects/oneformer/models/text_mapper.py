@@ -59,7 +59,7 @@ class TextEncoder(BaseModule):
         super().__init__()
         self.token_embedding = nn.Embedding(VOCABULARY, width)
         self.positional_embedding = nn.Parameter(
-            torch.empty(CONTEXT_LENGTH, width))
+            torch.zeros(CONTEXT_LENGTH, width))
         self.layers = nn.ModuleList(
             ResidualAttentionBlock(width, num_heads)
             for _ in range(num_layers))

@@ -287,8 +287,8 @@ def test_connected_parts_are_not_the_instances(samples):
     assert 40 < pq_things(samples, connected_parts) < 80
 
 
-def test_class_is_a_shape_more_than_a_colour(samples):
-    """Hues of one class spread, but around a typical one."""
+def test_colours_vary_around_the_typical_one_of_their_class(samples):
+    """A hue tells the class of most things, but never for sure."""
     for name, typical in shapes.HUES.items():
         category_id = next(c['id'] for c in shapes.CATEGORIES
                            if c['name'] == name)
@@ -301,7 +301,7 @@ def test_class_is_a_shape_more_than_a_colour(samples):
             np.float32(colours[None] / 255), cv2.COLOR_RGB2HSV)[0, :, 0] / 360
         off = np.abs((hues - typical + 0.5) % 1 - 0.5)
         assert np.mean(off < 0.15) > 0.6
-        assert np.mean(off > 0.05) > 0.3
+        assert np.mean(off > 0.02) > 0.3
 
 
 # The data set's config

@@ -274,8 +274,8 @@ class Thing:
             tone += rng.uniform(0.05, 0.15) * smooth_noise(rng, shape, 6)
         rim = np.clip(-self.distance / min(2.5, self.radius / 4), 0, 1)
         tone *= 0.4 + 0.6 * rim
-        hue = HUES[self.category['name']] + rng.normal(0, 0.055)
-        if rng.random() < 0.04:
+        hue = HUES[self.category['name']] + rng.normal(0, 0.035)
+        if rng.random() < 0.02:
             hue = rng.random()
         colour = hsv(hue, rng.uniform(0.5, 1), rng.uniform(0.65, 1))
         cover = np.clip(0.5 - self.distance, 0, 1)[..., None]

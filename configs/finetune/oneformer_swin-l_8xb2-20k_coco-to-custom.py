@@ -2,7 +2,7 @@
 # but the classifier and the text mapper. The checkpoint is made from the
 # published one (docs/published_weights.md); class counts come from your JSON.
 _base_ = [
-    '../_base_/models/oneformer_swin-l.py',
+    '../_base_/models/oneformer_swin-l_150q.py',
     '../_base_/datasets/coco_panoptic_json.py', '../_base_/schedules/adamw.py',
     '../_base_/default_runtime.py'
 ]
@@ -10,12 +10,7 @@ _base_ = [
 load_from = 'checkpoints/oneformer_swin-l_coco.pth'
 custom_hooks = [dict(type='NewClassesHook')]
 
-num_queries = 150  # as on COCO
-model = dict(
-    backbone=dict(init_cfg=None),
-    panoptic_head=dict(
-        num_queries=num_queries, text_mapper=dict(num_texts=num_queries - 16)),
-    test_cfg=dict(max_per_image=num_queries))
+model = dict(backbone=dict(init_cfg=None))
 
 max_iters = 20000
 train_cfg = dict(

@@ -17,7 +17,10 @@ optim_wrapper = dict(
     paramwise_cfg=dict(backbone_lr_mult=1.),
     clip_grad=dict(max_norm=1.))
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+    type='IterBasedTrainLoop',
+    max_iters=max_iters,
+    val_begin=max_iters + 1,  # left to tools/test.py
+    val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(

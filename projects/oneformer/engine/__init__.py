@@ -2,12 +2,13 @@
 from .atomic_backend import AtomicBackend
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .finite_gradients_hook import FiniteGradientsHook
+from .new_classes_hook import NewClassesHook
 from .oneformer_optim_wrapper_constructor import \
     OneFormerOptimWrapperConstructor
 from .resume import find_checkpoint, get_random_state, set_random_state
 
 __all__ = [
     'AtomicBackend', 'AtomicCheckpointHook', 'FiniteGradientsHook',
-    'OneFormerOptimWrapperConstructor', 'find_checkpoint', 'get_random_state',
-    'set_random_state'
+    'NewClassesHook', 'OneFormerOptimWrapperConstructor', 'find_checkpoint',
+    'get_random_state', 'set_random_state'
 ]

@@ -137,7 +137,8 @@ class OneFormerHead(Mask2FormerHead):
             raise ValueError(
                 f'the checkpoint knows {len(weight) - 1} classes, the model '
                 f'{self.num_classes}: test it with the config it was trained '
-                'with, or remove its cls_embed to start new classes from it')
+                'with, or start new classes from it with '
+                "custom_hooks=[dict(type='NewClassesHook')]")
         parts = [
             part for part in ('text_mapper', 'loss_contrastive')
             if hasattr(self, part)

@@ -1,6 +1,6 @@
 """One of several processes that take the contrastive loss of a batch.
 
-Run as ``contrastive_worker.py MODULE RENDEZVOUS RANK WORLD_SIZE INPUTS
+Run as ``contrastive_worker.py MODULE PORT RANK WORLD_SIZE INPUTS
 RESULT`` by ``test_contrastive_loss.py``. ``MODULE`` is loaded by its path,
 which takes a third of the time of importing the package.
 """
@@ -37,7 +37,7 @@ def gradients(model: nn.Module, loss: torch.Tensor) -> dict:
     return dict(result, value=loss.detach())
 
 
-def main(module, rendezvous, rank, world_size, inputs, result) -> None:
+def main(module, port, rank, world_size, inputs, result) -> None:
     rank, world_size = int(rank), int(world_size)
     torch.set_num_threads(1)
     spec = importlib.util.spec_from_file_location('contrastive_loss', module)
@@ -45,7 +45,7 @@ def main(module, rendezvous, rank, world_size, inputs, result) -> None:
     spec.loader.exec_module(contrastive_loss)
     dist.init_process_group(
         'gloo',
-        init_method=f'file://{rendezvous}',
+        init_method=f'tcp://127.0.0.1:{port}',
         rank=rank,
         world_size=world_size)
     data = torch.load(inputs)
@@ -58,6 +58,7 @@ def main(module, rendezvous, rank, world_size, inputs, result) -> None:
                     (rank + 1) * len(queries) // world_size)
         results.append(gradients(model, model(queries[own], texts[own])))
     torch.save(results, result)
+    dist.barrier()  # the store lives in the first process
     dist.destroy_process_group()
 
 

@@ -2,8 +2,7 @@
 import json
 
 import pytest
-from mmdet.datasets import (ADE20KPanopticDataset, CityscapesDataset,
-                            CocoPanopticDataset)
+from mmdet.datasets import CityscapesDataset, CocoPanopticDataset
 from mmengine.config import Config
 
 from projects.oneformer.checkpoints import CheckpointError, find_class_order
@@ -17,44 +16,23 @@ def order_of(num_classes, cfg=NO_DATA, **kwargs):
     return find_class_order(Config(cfg), num_classes, **kwargs)
 
 
-def words(names):
-    """First of several names, to compare lists that abridge differently."""
-    return [name.split(',')[0].strip() for name in names]
+def test_published_data_sets_by_their_counts():
+    counts = {133: 80, 150: 100, 19: 8, 65: 37}
+    for (name, categories), number in zip(PUBLISHED.items(), counts):
+        order = order_of(number, dict(model=dict(num_things_classes=None)))
+        assert order.origin.startswith(name)
+        assert order.num_things == counts[number]
+        assert order.names == tuple(c['name'] for c in categories)
+        assert sorted(order.labels) == list(range(number))
 
 
-def test_published_data_sets_have_the_published_counts():
-    counts = {p.name: (p.num_classes, len(p.things)) for p in PUBLISHED}
-    assert counts == {
-        'COCO': (133, 80),
-        'ADE20K': (150, 100),
-        'Cityscapes': (19, 8),
-        'Mapillary Vistas': (65, 37)
-    }
-    for published in PUBLISHED:
-        names = published.names()
-        assert len(set(names)) == published.num_classes
-
-
-def test_things_of_coco_and_cityscapes_are_those_of_mmdet():
-    meta = order_of(133).dataset_meta
+def test_things_stand_first():
     things = CocoPanopticDataset.METAINFO['thing_classes']
-    assert meta['thing_classes'] == tuple(things)
-    meta = order_of(19).dataset_meta
-    assert set(meta['thing_classes']) == set(
-        CityscapesDataset.METAINFO['classes'])
+    assert order_of(133).dataset_meta['thing_classes'] == tuple(things)
+    things = CityscapesDataset.METAINFO['classes']
+    assert set(order_of(19).dataset_meta['thing_classes']) == set(things)
     assert order_of(19).labels[:2] == (8, 9)  # road, sidewalk
-
-
-def test_things_of_ade20k_are_those_of_mmdet():
-    """Up to nine names that semantic and panoptic lists word differently."""
-    meta = order_of(150).dataset_meta
-    for kind in ('thing_classes', 'stuff_classes'):
-        ours = words(meta[kind])
-        theirs = words(ADE20KPanopticDataset.METAINFO[kind])
-        assert len(ours) == len(theirs)
-        other = [pair for pair in zip(ours, theirs) if pair[0] != pair[1]]
-        assert len(other) <= 7
-        assert not {a for a, _ in other} & set(theirs)
+    assert order_of(150).labels[6:9] == (106, 0, 1)  # road, bed, window
 
 
 def test_things_of_mapillary_vistas():
@@ -78,6 +56,14 @@ def test_given_things_come_first():
 def test_wrong_things_are_named(things):
     with pytest.raises(CheckpointError, match='--things .* of the 7 classes'):
         order_of(7, things=things)
+
+
+def test_categories_of_the_config_decide():
+    dataset = dict(categories='coco', ann_file='absent.json')
+    cfg = dict(**NO_DATA, val_dataloader=dict(dataset=dataset))
+    order = order_of(133, cfg)
+    assert order.labels == tuple(range(133))
+    assert order.origin == "val_dataloader.dataset.categories='coco'"
 
 
 def config_with_annotation(tmp_path):

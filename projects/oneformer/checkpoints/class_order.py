@@ -1,63 +1,23 @@
 """The order of classes: here things come first, elsewhere they may not."""
-import contextlib
-import importlib
-import io
 import os
 from functools import lru_cache
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from ..apis.config import annotation_files
-from ..datasets import load_panoptic_json, panoptic_metainfo
+from ..apis.config import (annotation_files, annotation_metainfo,
+                           named_categories)
+from ..datasets.categories import CATEGORIES
+from ..datasets.metainfo import panoptic_metainfo
 from .structure import CheckpointError
 
-
-class PublishedClasses(NamedTuple):
-    """A data set that published checkpoints were trained on.
-
-    ``things`` are indices in its own order; ``dataset`` is the module and
-    class whose ``METAINFO`` names its classes in that order.
-    """
-    name: str
-    num_classes: int
-    things: Tuple[int, ...]
-    dataset: Tuple[str, str]
-
-    def names(self) -> Tuple[str, ...]:
-        """The names of the classes in the order of the data set."""
-        with contextlib.redirect_stdout(io.StringIO()):
-            module = importlib.import_module(self.dataset[0])
-        metainfo = getattr(module, self.dataset[1]).METAINFO
-        names = metainfo['classes'][:self.num_classes]
-        return tuple(name.strip() for name in names)
-
-
-def _ranges(text: str) -> Tuple[int, ...]:
-    """``'1 4-6'`` as 1, 4, 5, 6."""
-    numbers: List[int] = []
-    for part in text.split():
-        first, _, last = part.partition('-')
-        numbers += range(int(first), int(last or first) + 1)
-    return tuple(numbers)
-
-
-PUBLISHED = (
-    PublishedClasses('COCO', 133, _ranges('0-79'),
-                     ('mmdet.datasets', 'CocoPanopticDataset')),
-    PublishedClasses(
-        'ADE20K', 150,
-        _ranges('7-8 10 12 14-15 18-20 22-24 27 30-33 35-39 41-45 47 49-50 53 '
-                '55-58 62 64-67 69-76 78 80-83 85-90 92-93 95 97-98 102-104 '
-                '107-108 110-112 115-116 118-121 123-127 129-130 '
-                '132-139 142-144 146-149'),
-        ('mmseg.datasets', 'ADE20KDataset')),
-    PublishedClasses('Cityscapes', 19, _ranges('11-18'),
-                     ('mmseg.datasets', 'CityscapesDataset')),
-    PublishedClasses('Mapillary Vistas', 65,
-                     _ranges('0-1 8 19-23 32-42 44-57 59-62'),
-                     ('mmseg.datasets', 'MapillaryDataset_v1')),
-)
+#: The data sets of published checkpoints, whose classes stand in this order.
+PUBLISHED = {
+    'COCO': CATEGORIES['coco'],
+    'ADE20K': CATEGORIES['ade20k'],
+    'Cityscapes': CATEGORIES['cityscapes'],
+    'Mapillary Vistas': CATEGORIES['mapillary'],
+}
 
 
 class ClassOrder(NamedTuple):
@@ -102,16 +62,17 @@ def find_class_order(cfg: Config,
                      dataset_meta: Optional[dict] = None) -> ClassOrder:
     """The order of the classes of a checkpoint outside of this project.
 
-    It comes from the first of: ``things``; ``dataset_meta``; the panoptic
-    annotation that the config names, if it is there; the published data set
-    of the same number of classes (and of things, where the config gives it).
+    It comes from the first of: ``things``; ``dataset_meta``; the categories
+    that a data set of the config names; its annotation, if it is there; the
+    published data set of the same number of classes (and of things, where the
+    config gives it).
 
     Args:
         cfg (Config): Of the model.
         num_classes (int): Classes of the checkpoint.
         things (list[int], optional): Which of its classes are things.
         names (list[str], optional): Their names, where the checkpoint knows
-            them. When they are those of the annotation, they decide.
+            them. When they are those of the data set, they decide.
         dataset_meta (dict, optional): What a checkpoint of this project
             knows of its data set.
 
@@ -122,7 +83,7 @@ def find_class_order(cfg: Config,
         return _given(things, num_classes, names)
     meta, origin = dataset_meta or {}, 'the checkpoint'
     if 'class_order' not in meta:
-        meta, origin = _annotation(cfg)
+        meta, origin = _configured(cfg)
     if meta:
         labels = tuple(meta['class_order'])
         found = tuple(meta['classes'][label] for label in labels)
@@ -148,21 +109,28 @@ def _given(things: Sequence[int], num_classes: int,
 
 def _published(num_classes: int, num_things: Optional[int],
                names: Optional[Sequence[str]]) -> ClassOrder:
-    for published in PUBLISHED:
-        if published.num_classes == num_classes and num_things in (
-                None, len(published.things)):
-            return ClassOrder(
-                things_first(published.things, num_classes),
-                len(published.things), tuple(names or published.names()),
-                f'{published.name}, by its {num_classes} classes')
+    for name, categories in PUBLISHED.items():
+        meta = panoptic_metainfo(categories, name)
+        if len(categories) == num_classes and num_things in (
+                None, len(meta['thing_classes'])):
+            names = names or [category['name'] for category in categories]
+            return ClassOrder(meta['class_order'], len(meta['thing_classes']),
+                              tuple(names),
+                              f'{name}, by its {num_classes} classes')
     raise CheckpointError(
         f'which of the {num_classes} classes of the checkpoint are things is '
         'unknown: name their indices with --things, or let a data set of the '
-        'config name the panoptic annotation (ann_file)')
+        'config name its categories or panoptic annotation (ann_file)')
 
 
-def _annotation(cfg: Config) -> Tuple[dict, str]:
-    """Meta information of the smallest annotation file there is, or {}."""
+def _configured(cfg: Config) -> Tuple[dict, str]:
+    """Meta information of the categories that the config names, or {}.
+
+    Without those, of the smallest annotation file there is.
+    """
+    named = named_categories(cfg)
+    if named is not None:
+        return named
     files = [path for path in annotation_files(cfg) if os.path.isfile(path)]
     if not files:
         return {}, ''
@@ -172,4 +140,4 @@ def _annotation(cfg: Config) -> Tuple[dict, str]:
 
 @lru_cache(maxsize=1)
 def _read_annotation(path: str) -> dict:
-    return panoptic_metainfo(load_panoptic_json(path)['categories'], path)
+    return annotation_metainfo(path)

@@ -1,11 +1,11 @@
-"""Small data sets in COCO panoptic format, written by the tests that use them.
-"""
+"""Small data sets of each kind, written by the tests that use them."""
 import json
 from pathlib import Path
 from typing import List, Optional, Sequence
 
 import cv2
 import numpy as np
+import pycocotools.mask as mask_util
 
 #: Sparse ids in no order, and things neither first nor last.
 CATEGORIES = [
@@ -79,18 +79,9 @@ def write_panoptic_dataset(root,
     images, annotations = [], []
     for index, sample in enumerate(samples):
         name, id_map = sample['name'], np.asarray(sample['id_map'])
-        grey = (id_map % 251).astype(np.uint8)
-        image = sample.get('image', np.stack([grey] * 3, -1))
         bgr = np.stack([id_map >> 16, id_map >> 8 & 255, id_map & 255], -1)
-        _write_image(root / split / f'{name}{suffix}', image)
         _write_image(root / f'panoptic_{split}' / f'{name}.png', bgr)
-        height, width = image.shape[:2]
-        images.append(
-            dict(
-                id=1000 - index,
-                file_name=f'{name}{suffix}',
-                height=height,
-                width=width))
+        images.append(_write_sample(root, sample, index, split, suffix))
         annotations.append(
             dict(
                 image_id=1000 - index,
@@ -99,18 +90,105 @@ def write_panoptic_dataset(root,
                     _segment_info(id_map, *segment)
                     for segment in sample['segments']
                 ]))
-    ann_file = root / f'panoptic_{split}.json'
-    ann_file.write_text(
+    return dict(
+        type='PanopticDataset',
+        data_root=str(root),
+        ann_file=_write_json(root / f'panoptic_{split}.json', images,
+                             annotations, categories),
+        data_prefix=dict(img=f'{split}/', seg=f'panoptic_{split}/'))
+
+
+def write_instance_dataset(root,
+                           samples: Optional[Sequence[dict]] = None,
+                           categories: Sequence[dict] = tuple(CATEGORIES),
+                           split: str = 'train') -> dict:
+    """Write images and COCO instance annotation of the things in samples.
+
+    Args:
+        root (Path): Folder for ``{split}/`` and ``instances_{split}.json``.
+        samples, categories, split: See `write_panoptic_dataset`.
+
+    Returns:
+        dict: Config of the `InstanceDataset`, without a pipeline.
+    """
+    root = Path(root)
+    things = [dict(id=c['id'], name=c['name'])
+              for c in categories if c['isthing']]  # yapf: disable
+    thing_ids = {c['id'] for c in things}
+    images, annotations = [], []
+    for index, sample in enumerate(samples or make_samples()):
+        images.append(_write_sample(root, sample, index, split, '.png'))
+        for segment in sample['segments']:
+            if segment[1] not in thing_ids:
+                continue
+            info = _segment_info(sample['id_map'], *segment)
+            mask = np.asfortranarray(sample['id_map'] == info['id'], np.uint8)
+            rle = mask_util.encode(mask)
+            annotations.append(
+                dict(
+                    info,
+                    id=len(annotations) + 1,
+                    image_id=1000 - index,
+                    segmentation=dict(rle, counts=rle['counts'].decode())))
+    return dict(
+        type='InstanceDataset',
+        data_root=str(root),
+        ann_file=_write_json(root / f'instances_{split}.json', images,
+                             annotations, things),
+        data_prefix=dict(img=f'{split}/'))
+
+
+def write_semantic_dataset(root,
+                           samples: Optional[Sequence[dict]] = None,
+                           categories: Sequence[dict] = tuple(CATEGORIES),
+                           split: str = 'train') -> dict:
+    """Write images and label PNGs: indices of ``categories``, 255 for void.
+
+    Args:
+        root (Path): Folder for ``{split}/`` and ``semantic_{split}/``.
+        samples, categories, split: See `write_panoptic_dataset`.
+
+    Returns:
+        dict: Config of the `SemanticDataset`, without a pipeline.
+    """
+    root = Path(root)
+    index_of = {c['id']: index for index, c in enumerate(categories)}
+    for index, sample in enumerate(samples or make_samples()):
+        labels = np.full(sample['id_map'].shape, 255, np.uint8)
+        for segment_id, category_id, _ in sample['segments']:
+            labels[sample['id_map'] == segment_id] = index_of[category_id]
+        _write_sample(root, sample, index, split, '.png')
+        _write_image(root / f'semantic_{split}' / f'{sample["name"]}.png',
+                     labels)
+    return dict(
+        type='SemanticDataset',
+        data_root=str(root),
+        categories=[c['name'] for c in categories],
+        data_prefix=dict(img=f'{split}/', sem=f'semantic_{split}/'))
+
+
+def _write_sample(root: Path, sample: dict, index: int, split: str,
+                  suffix: str) -> dict:
+    """Write the image of a sample; its entry in a COCO JSON."""
+    grey = (np.asarray(sample['id_map']) % 251).astype(np.uint8)
+    image = sample.get('image', np.stack([grey] * 3, -1))
+    file_name = f'{sample["name"]}{suffix}'
+    _write_image(root / split / file_name, image)
+    height, width = image.shape[:2]
+    return dict(
+        id=1000 - index, file_name=file_name, height=height, width=width)
+
+
+def _write_json(path: Path, images: List[dict], annotations: List[dict],
+                categories: Sequence[dict]) -> str:
+    """Write a COCO JSON; its name."""
+    path.write_text(
         json.dumps(
             dict(
                 images=images,
                 annotations=annotations,
                 categories=list(categories))))
-    return dict(
-        type='PanopticDataset',
-        data_root=str(root),
-        ann_file=ann_file.name,
-        data_prefix=dict(img=f'{split}/', seg=f'panoptic_{split}/'))
+    return path.name
 
 
 def _segment_info(id_map: np.ndarray, segment_id: int, category_id: int,

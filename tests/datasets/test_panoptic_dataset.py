@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from mmdet.registry import DATASETS
 
-from projects.oneformer.datasets import PanopticDataset, panoptic_metainfo
-from tests.helpers import CATEGORIES, make_samples, write_panoptic_dataset
+from projects.oneformer.datasets import PanopticDataset
+from tests.helpers import (make_samples, write_instance_dataset,
+                           write_panoptic_dataset)
 
 
 def edit_json(cfg, edit):
@@ -42,9 +43,9 @@ def test_sample_follows_the_json(tmp_path):
     cfg = write_panoptic_dataset(tmp_path, samples, suffix='.jpg')
     info = DATASETS.build(cfg).get_data_info(0)
     assert info['segments_info'] == [
-        dict(id=11, label=1, iscrowd=1),
-        dict(id=5, label=3, iscrowd=0),
-        dict(id=9, label=0, iscrowd=0)
+        dict(id=11, label=1, iscrowd=1, area=4 * 64),
+        dict(id=5, label=3, iscrowd=0, area=4 * 64),
+        dict(id=9, label=0, iscrowd=0, area=0)
     ]
     assert (info['height'], info['width']) == (48, 64)
     assert info['img_id'] == 1000
@@ -87,23 +88,6 @@ def test_nested_file_names(tmp_path):
     (tmp_path / 'train/city_1/scene_1.png').unlink()
     with pytest.raises(FileNotFoundError, match='1 do not.*city_1/scene_1'):
         DATASETS.build(cfg)
-
-
-def test_palette_takes_colors_of_the_json():
-    categories = [dict(c) for c in CATEGORIES]
-    categories[0]['color'] = [128, 0, 0]  # sky; the first colour made up
-    palette = panoptic_metainfo(categories, 'x.json')['palette']
-    assert palette[2] == (128, 0, 0)
-    assert len(set(palette)) == 4
-
-
-def test_made_up_palette_is_distinct_and_the_same_each_time():
-    categories = [dict(id=i, name=str(i), isthing=1) for i in range(1, 400)]
-    palette = panoptic_metainfo(categories, 'x.json')['palette']
-    assert len(set(palette)) == 399
-    assert (0, 0, 0) not in palette
-    assert palette == panoptic_metainfo(categories, 'x.json')['palette']
-    assert palette[:3] == [(128, 0, 0), (0, 128, 0), (128, 128, 0)]
 
 
 def test_metainfo_of_the_config_must_agree(cfg):
@@ -218,10 +202,37 @@ def test_missing_files_are_counted_and_named(cfg, folder):
     assert 'panoptic_train.json' in str(error.value)
 
 
-def test_missing_folder(cfg):
-    with pytest.raises(FileNotFoundError, match='3 do not exist.*elsewhere'):
-        DATASETS.build(
-            dict(cfg, data_prefix=dict(img='elsewhere', seg='panoptic_train')))
+def test_unlisted_pngs_are_an_error_unless_allowed(tmp_path):
+    write_panoptic_dataset(tmp_path, make_samples(4))
+    cfg = write_panoptic_dataset(tmp_path, make_samples(2))
+    with pytest.raises(ValueError) as error:
+        DATASETS.build(cfg)
+    assert 'no entry for 2 of the panoptic PNGs' in str(error.value)
+    assert 'panoptic_train/image_2.png' in str(error.value)
+    assert 'allow_unlisted=True' in str(error.value)
+    assert len(DATASETS.build(dict(cfg, allow_unlisted=True))) == 2
+
+
+def test_images_beside_their_pngs_are_not_unlisted(tmp_path):
+    samples = make_samples(2)
+    cfg = write_panoptic_dataset(tmp_path, samples)
+    for path in (tmp_path / 'panoptic_train').iterdir():
+        path.rename(tmp_path / 'train' / f'pan_{path.name}')
+
+    def edit(content):
+        for annotation in content['annotations']:
+            annotation['file_name'] = f'pan_{annotation["file_name"]}'
+
+    edit_json(cfg, edit)
+    cfg['data_prefix']['seg'] = 'train/'
+    assert len(DATASETS.build(cfg)) == 2
+
+
+def test_instance_annotation_is_recognised(tmp_path):
+    cfg = write_instance_dataset(tmp_path)
+    prefix = dict(img='train/', seg='train/')
+    with pytest.raises(ValueError, match='COCO instance.*InstanceDataset'):
+        DATASETS.build(dict(cfg, type='PanopticDataset', data_prefix=prefix))
 
 
 @pytest.mark.parametrize('content', [b'', b'no image', 'cut'])

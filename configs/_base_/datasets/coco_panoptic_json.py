@@ -36,7 +36,8 @@ test_pipeline = [
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor', 'seg_map_path', 'segments_info'))
+                   'scale_factor', 'seg_map_path', 'segments_info',
+                   'semantic_map_path'))
 ]
 
 train_dataloader = dict(

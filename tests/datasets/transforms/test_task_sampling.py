@@ -157,6 +157,21 @@ def test_frequencies_follow_the_probabilities(probabilities):
         assert abs(drawn[task] / 3000 - probability) < 4 * deviation
 
 
+def test_only_answerable_tasks_are_drawn():
+    # Their probabilities keep their proportion.
+    transform = TaskSampling(
+        probabilities=dict(panoptic=0.2, instance=0.6, semantic=0.2))
+    drawn = Counter()
+    for _ in range(800):
+        results = make_results([[1]], [])
+        results['tasks'] = ('semantic', 'instance')
+        drawn[transform(results)['task']] += 1
+    assert set(drawn) == {'instance', 'semantic'}
+    assert abs(drawn['instance'] / 800 - 0.75) < 0.06
+    assert transform.answerable(('panoptic', )) == dict(panoptic=0.2)
+    assert only('instance').answerable(('semantic', )) == {}
+
+
 def test_default_is_a_third_each():
     assert TaskSampling().probabilities == {task: 1 / 3 for task in TASKS}
 

@@ -1,5 +1,7 @@
-"""Transforms of the panoptic training pipeline."""
-from .loading import LoadPanopticMap
+"""Transforms of the training pipelines."""
+from .loading import LoadInstanceMap, LoadPanopticMap, LoadSemanticMap
 from .task_sampling import TaskSampling
 
-__all__ = ['LoadPanopticMap', 'TaskSampling']
+__all__ = [
+    'LoadInstanceMap', 'LoadPanopticMap', 'LoadSemanticMap', 'TaskSampling'
+]

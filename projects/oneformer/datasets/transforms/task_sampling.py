@@ -1,6 +1,6 @@
 """Drawing a task, and what that task makes of a panoptic annotation."""
 from string import Formatter
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -29,11 +29,12 @@ class TaskSampling(BaseTransform):
     semantic  one mask per class       one mask per class
     ========  =======================  ==================
 
-    The draw uses numpy's global random state, which MMEngine seeds in each
-    worker.
+    Only tasks in ``tasks`` are drawn, those that the annotation can answer,
+    by their probabilities among one another. The draw uses numpy's global
+    random state, which MMEngine seeds in each worker.
 
     Required keys: gt_seg_map (removed: it would be packed as a semantic
-    map), segments_info, classes, num_things, class_order.
+    map), segments_info, classes, num_things, class_order; tasks, if not all.
 
     Added keys, for M masks:
 
@@ -65,7 +66,7 @@ class TaskSampling(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Replace the id map by the drawn task's labels, masks and texts."""
         id_map = results.pop('gt_seg_map')
-        task = self._draw_task()
+        task = self._draw_task(results.get('tasks', TASKS))
         run_ids, run_lengths = id_runs(id_map)
         ids, run_to_id = np.unique(run_ids, return_inverse=True)
 
@@ -84,11 +85,20 @@ class TaskSampling(BaseTransform):
             masks.reshape(len(labels), *id_map.shape), *id_map.shape)
         return results
 
-    def _draw_task(self) -> str:
-        weights = np.array(list(self.probabilities.values()))
+    def answerable(self, tasks: Sequence[str]) -> Dict[str, float]:
+        """Probabilities above zero of those tasks that are in ``tasks``."""
+        return {
+            task: probability
+            for task, probability in self.probabilities.items()
+            if probability > 0 and task in tasks
+        }
+
+    def _draw_task(self, tasks: Sequence[str]) -> str:
+        candidates = self.answerable(tasks)
+        weights = np.array(list(candidates.values()))
         # numpy is stricter than we are about the sum.
         index = np.random.choice(len(weights), p=weights / weights.sum())
-        return tuple(self.probabilities)[index]
+        return tuple(candidates)[index]
 
     @staticmethod
     def _assign_slots(task: str, present: List[int],

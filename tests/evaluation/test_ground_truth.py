@@ -123,7 +123,7 @@ def test_a_perfect_answer_to_real_images(shared):
     num_things = len(dataset.metainfo['thing_classes'])
     for info in dataset:
         sample = dict(info, ori_shape=(info['height'], info['width']))
-        index_map, labels, _ = read_ground_truth(sample)
+        index_map, labels, *_ = read_ground_truth(sample)
         things = np.flatnonzero(labels < num_things)
         values = labels.copy()
         values[things] += 1000 * np.arange(1, len(things) + 1)

@@ -23,7 +23,7 @@ def test_missing_prediction_names_the_task():
 def test_map_of_another_size_than_the_image():
     sample = dict(
         ori_shape=(4, 5),
-        seg_map_path='some.png',
+        img_path='some.png',
         pred_sem_seg=dict(sem_seg=torch.zeros(1, 2, 3)))
     with pytest.raises(ValueError, match='3 x 2 .*some.png 5 x 4'):
         get_segmentation_map(sample, 'semantic')

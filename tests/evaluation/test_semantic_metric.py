@@ -1,8 +1,13 @@
 """Tests of mIoU and accuracies, against plain counting and MMSegmentation."""
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from projects.oneformer.datasets import CATEGORIES, panoptic_metainfo
 from projects.oneformer.evaluation import SemanticMetric
 from projects.oneformer.evaluation.ground_truth import read_ground_truth
 
@@ -124,3 +129,144 @@ def test_classwise_table(make_sample, dataset_meta, log_lines):
     assert '| sky | 50.00 | 50.00 |'.split() in rows
     assert '| road | 0.00 | - |'.split() in rows
     assert '| dog | - | - |'.split() in rows
+
+
+#: Labels in the order of the values of label PNGs.
+ORDER = (2, 5, 0, 1, 4, 3)
+
+
+@pytest.fixture
+def make_label_sample(tmp_path):
+    """A function that writes a label PNG and returns its sample."""
+
+    def make(values, prediction, palette=False, **keys):
+        path = tmp_path / f'labels_{len(list(tmp_path.iterdir()))}.png'
+        image = Image.fromarray(np.asarray(values, np.uint8))
+        if palette:
+            image.putpalette(np.arange(768, dtype=np.uint8)[::-1].tobytes())
+        image.save(path)
+        return dict(
+            ori_shape=np.shape(values),
+            semantic_map_path=str(path),
+            pred_sem_seg=sem(prediction),
+            **keys)
+
+    return make
+
+
+@pytest.mark.parametrize('palette', [False, True])
+def test_label_pngs_equal_a_confusion_matrix(make_label_sample, dataset_meta,
+                                             palette):
+    rng = np.random.default_rng(5)
+    samples, confusion = [], np.zeros((6, 7))
+    for _ in range(4):
+        values = rng.choice([0, 1, 2, 3, 4, 5, 6, 255], (30, 40))
+        known = values < 6
+        true = np.array(ORDER)[np.where(known, values, 0)]
+        predicted = np.where(
+            rng.random(values.shape) < 0.7, true, rng.integers(0, 7, (30, 40)))
+        np.add.at(confusion, (true[known], predicted[known]), 1)
+        samples.append(make_label_sample(values, predicted, palette))
+    hit = confusion.diagonal()
+    union = confusion.sum(1) + confusion.sum(0)[:6] - hit
+    meta = dict(dataset_meta, class_order=ORDER)
+    assert evaluate(samples, meta) == pytest.approx({
+        'semantic/mIoU':
+        100 * np.mean(hit / union),
+        'semantic/mAcc':
+        100 * np.mean(hit / confusion.sum(1)),
+        'semantic/aAcc':
+        100 * hit.sum() / confusion.sum()
+    })
+
+
+def test_a_label_png_comes_before_the_panoptic_one(make_sample,
+                                                   make_label_sample,
+                                                   dataset_meta):
+    sample = make_sample([[1, 1, 1, 1]], [(1, 3, 0)])
+    sample.update(make_label_sample([[5, 5, 0, 255]], [[3, 3, 2, 2]]))
+    meta = dict(dataset_meta, class_order=ORDER)
+    assert evaluate([sample], meta)['semantic/mIoU'] == 100
+
+
+def test_values_that_a_sample_explains(make_label_sample, dataset_meta):
+    meta = dict(dataset_meta, class_order=ORDER)
+    labels = [-1, 4, 4, 0, *[-2] * 251, -1]
+    sample = make_label_sample([[0, 1, 2, 3, 255]], [[1, 4, 4, 1, 1]],
+                               semantic_labels=labels)
+    # Class 1 is predicted where 0 is true.
+    assert evaluate([sample], meta) == pytest.approx({
+        'semantic/mIoU': 100 / 3,
+        'semantic/mAcc': 50,
+        'semantic/aAcc': 200 / 3
+    })
+    sample = make_label_sample([[0, 1, 9, 7]], [[1, 4, 4, 1]],
+                               semantic_labels=labels)
+    with pytest.raises(ValueError, match=r'labels_1.png has .*\[7, 9\]'):
+        evaluate([sample], meta)
+
+
+def test_label_pngs_that_cannot_be_used(make_label_sample, dataset_meta):
+    meta = dict(dataset_meta, class_order=ORDER)
+    sample = make_label_sample([[0, 1]], [[0, 1]])
+    path = sample['semantic_map_path']
+    with pytest.raises(ValueError, match=f'{path} is 2 x 1 .* 2 x 3'):
+        evaluate([dict(sample, ori_shape=(3, 2))], meta)
+    Image.fromarray(np.zeros((1, 2, 3), np.uint8)).save(path)
+    with pytest.raises(ValueError, match=f'{path} has pixels of mode RGB'):
+        evaluate([sample], meta)
+    Path(path).write_bytes(Path(path).read_bytes()[:40])
+    with pytest.raises(ValueError, match=f'{path} cannot be decoded'):
+        evaluate([sample], meta)
+    Path(path).unlink()
+    with pytest.raises(FileNotFoundError, match=path):
+        evaluate([sample], meta)
+
+
+def test_train_ids_of_cityscapes_equal_its_panoptic_annotation(tmp_path):
+    """Prepared by cityscapesscripts, groups and ignored classes included."""
+    scripts = pytest.importorskip(
+        'cityscapesscripts.preparation.createPanopticImgs')
+    rng = np.random.default_rng(0)
+    folder = tmp_path / 'gtFine/val/ulm'
+    folder.mkdir(parents=True)
+    train_id = np.full(34, 255, np.uint8)
+    for index, category in enumerate(CATEGORIES['cityscapes']):
+        train_id[category['id']] = index
+    meta = panoptic_metainfo(CATEGORIES['cityscapes'], 'cityscapes')
+    for number in range(3):
+        labels = np.kron(rng.integers(0, 34, (12, 16)), np.ones((4, 4), int))
+        has_number = np.kron(rng.random((12, 16)), np.ones((4, 4))) < 0.7
+        instances = np.where((labels >= 24) & has_number,
+                             labels * 1000 + rng.integers(0, 3, labels.shape),
+                             labels)
+        name = f'ulm_00000{number}_000019_gtFine'
+        Image.fromarray(instances.astype(np.uint16)).save(
+            folder / f'{name}_instanceIds.png')
+        Image.fromarray(train_id[labels]).save(folder /
+                                               f'{name}_labelTrainIds.png')
+    scripts.convert2panoptic(str(tmp_path / 'gtFine'), setNames=['val'])
+    derived, own = [], []
+    path = tmp_path / 'gtFine/cityscapes_panoptic_val.json'
+    for annotation in json.loads(path.read_text())['annotations']:
+        segments = [
+            dict(
+                segment,
+                label=meta['category_ids'].index(segment['category_id']))
+            for segment in annotation['segments_info']
+        ]
+        name = annotation['file_name']
+        sample = dict(
+            ori_shape=(48, 64),
+            seg_map_path=str(path.with_suffix('') / name),
+            segments_info=segments,
+            pred_sem_seg=sem(rng.integers(0, 20, (48, 64))))
+        derived.append(sample)
+        own.append(
+            dict(
+                sample,
+                semantic_map_path=str(
+                    folder / name.replace('panoptic', 'labelTrainIds'))))
+    result = evaluate(own, meta)
+    assert result == evaluate(derived, meta)
+    assert 0 < result['semantic/mIoU'] < 100

@@ -1,10 +1,15 @@
-"""Ground truth of all three metrics, from one reading of a panoptic PNG."""
+"""Ground truth of the metrics, from panoptic PNGs or label PNGs.
+
+A panoptic PNG is read once for all metrics.
+"""
 from functools import lru_cache
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from ..datasets.id_map import id_runs, read_id_map
+from ..datasets.semantic_map import (NUM_VALUES, UNEXPECTED, VOID,
+                                     read_semantic_map)
 
 
 class GroundTruth(NamedTuple):
@@ -15,10 +20,23 @@ class GroundTruth(NamedTuple):
             the segment of ``labels[i]``.
         labels: int64 (n, ), class of each segment in label order.
         is_crowd: bool (n, ).
+        area: int64 (n, ), pixels of each segment as the annotation states
+            them; -1 where it does not. A stated area may exceed the pixels
+            of the map: in ADE20K it is that of stuff before things cover it.
     """
     index_map: np.ndarray
     labels: np.ndarray
     is_crowd: np.ndarray
+    area: np.ndarray
+
+
+def check_keys(data_sample: dict, keys: Sequence[str]) -> None:
+    """Raise a KeyError if a sample lacks what evaluation needs."""
+    for key in keys:
+        if key not in data_sample:
+            raise KeyError(f'the sample has no {key!r}, which evaluation '
+                           'needs: name it in the meta_keys of the test '
+                           "pipeline's PackDetInputs")
 
 
 def read_ground_truth(data_sample: dict) -> GroundTruth:
@@ -27,7 +45,8 @@ def read_ground_truth(data_sample: dict) -> GroundTruth:
     Args:
         data_sample: A sample as dict, with ``seg_map_path``, ``ori_shape``
             (height and width of the image) and ``segments_info``, whose
-            ``id``, ``label`` and ``iscrowd`` are used.
+            ``id``, ``label``, ``iscrowd`` and, where it is there, ``area``
+            are used.
 
     Raises:
         KeyError: If the sample lacks one of these.
@@ -35,33 +54,86 @@ def read_ground_truth(data_sample: dict) -> GroundTruth:
         ValueError: If the PNG is corrupt, has another size than the image or
             holds an id that ``segments_info`` does not list.
     """
-    for key in ('seg_map_path', 'ori_shape', 'segments_info'):
-        if key not in data_sample:
-            raise KeyError(f'the sample has no {key!r}, which evaluation '
-                           'needs: name it in the meta_keys of the test '
-                           "pipeline's PackDetInputs")
-    segments = tuple((segment['id'], segment['label'], segment['iscrowd'])
+    check_keys(data_sample, ('seg_map_path', 'ori_shape', 'segments_info'))
+    segments = tuple((segment['id'], segment['label'], segment['iscrowd'],
+                      segment.get('area', -1))
                      for segment in data_sample['segments_info'])
-    height, width = data_sample['ori_shape'][:2]
-    return _read_segments(data_sample['seg_map_path'], (height, width),
-                          segments)
+    path = data_sample['seg_map_path']
+    truth = _read_segments(path, segments)
+    check_size(f'panoptic PNG {path}', truth.index_map.shape, data_sample)
+    return truth
+
+
+def read_semantic_truth(data_sample: dict,
+                        class_order: Sequence[int]) -> GroundTruth:
+    """Read the classes of a sample from a label PNG.
+
+    Args:
+        data_sample: A sample as dict, with ``semantic_map_path`` and
+            ``ori_shape``, and perhaps ``semantic_labels``, the label of each
+            value of the PNG (see `value_table`).
+        class_order: The label of each value where the sample does not say;
+            values from its length on are then void.
+
+    Raises:
+        KeyError, FileNotFoundError: As `read_ground_truth`.
+        ValueError: If the PNG is corrupt or none of labels, has another size
+            than the image or values that no class has.
+    """
+    check_keys(data_sample, ('semantic_map_path', 'ori_shape'))
+    path = data_sample['semantic_map_path']
+    values = read_semantic_map(path)
+    check_size(f'label PNG {path}', values.shape, data_sample)
+    labels = np.full(NUM_VALUES, VOID)
+    given = data_sample.get('semantic_labels', class_order[:NUM_VALUES])
+    labels[:len(given)] = given
+    _refuse_unexpected(values, labels, path)
+    present = np.unique(labels[labels >= 0])
+    index_of = np.searchsorted(present, labels) + 1
+    index_of[labels < 0] = 0
+    dtype = np.min_scalar_type(len(present))
+    return GroundTruth(
+        index_of.astype(dtype)[values], present, np.zeros(len(present), bool),
+        np.full(len(present), -1))
+
+
+def _refuse_unexpected(values: np.ndarray, labels: np.ndarray,
+                       path: str) -> None:
+    if UNEXPECTED in labels:
+        present = np.unique(id_runs(values)[0])
+        unexpected = present[labels[present] == UNEXPECTED].tolist()
+        if unexpected:
+            raise ValueError(f'label PNG {path} has the values {unexpected}, '
+                             'which stand for no class and not for void')
+
+
+def check_size(name: str, found: Tuple[int, int], data_sample: dict) -> None:
+    """Raise a ValueError if an annotation is not as large as its image.
+
+    Args:
+        name: Of the annotation.
+        found: Its height and width in pixels.
+        data_sample: A sample as dict, with ``ori_shape``.
+    """
+    expected = tuple(data_sample['ori_shape'][:2])
+    if tuple(found) != expected:
+        raise ValueError(
+            f'{name} is {found[1]} x {found[0]} pixels, its image '
+            f'{expected[1]} x {expected[0]}')
 
 
 # The evaluator hands a batch to one metric after the other. Kept here and not
 # on the sample, which other metrics may dump or keep until the end.
 @lru_cache(maxsize=16)
-def _read_segments(path: str, shape: Tuple[int, int],
-                   segments: Tuple[Tuple[int, int, bool], ...]) -> GroundTruth:
+def _read_segments(
+        path: str, segments: Tuple[Tuple[int, int, bool, int],
+                                   ...]) -> GroundTruth:
     id_map = read_id_map(path)
-    if id_map.shape != shape:
-        raise ValueError(
-            f'panoptic PNG {path} is {id_map.shape[1]} x {id_map.shape[0]} '
-            f'pixels, its image {shape[1]} x {shape[0]}')
-    ids, labels, is_crowd = zip(*segments) if segments else ((), (), ())
+    ids, labels, is_crowd, area = zip(*segments) if segments else ((), ) * 4
     index_map = _index_segments(id_map, ids, path)
     index_map.flags.writeable = False
     return GroundTruth(index_map, np.array(labels, np.int64),
-                       np.array(is_crowd, bool))
+                       np.array(is_crowd, bool), np.array(area, np.int64))
 
 
 def _index_segments(id_map: np.ndarray, ids: Tuple[int, ...],

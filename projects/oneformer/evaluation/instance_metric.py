@@ -1,18 +1,21 @@
-"""COCO mask AP against the instances of a panoptic annotation."""
+"""COCO mask AP against instances of panoptic or instance annotations."""
 import contextlib
 import io
+import weakref
+from functools import lru_cache
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
-import cv2
 import numpy as np
 import pycocotools.mask as mask_util
-import torch
 from mmdet.datasets.api_wrappers import COCO, COCOeval
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.logging import print_log
+from torch import Tensor
 
 from ..datasets.id_map import id_runs
+from ..encoded_masks import encode_masks
+from .coco_instances import InstanceAnnotation
 from .ground_truth import GroundTruth, read_ground_truth
 from .predictions import get_prediction
 from .tables import log_classwise
@@ -38,6 +41,9 @@ class InstanceMetric(CocoMetric):
     the first evaluation for all later ones.
 
     Args:
+        ann_file: COCO instance JSON of the evaluated images, whose annotations
+            are the ground truth, areas included; by default the things of the
+            panoptic annotation are. See `InstanceAnnotation`.
         max_per_image: Only this many highest scores of an image count.
         classwise: Whether to log the AP of each class.
         collect_device, prefix: See ``BaseMetric``.
@@ -46,6 +52,7 @@ class InstanceMetric(CocoMetric):
     default_prefix = 'instance'
 
     def __init__(self,
+                 ann_file: Optional[str] = None,
                  max_per_image: int = 100,
                  classwise: bool = False,
                  collect_device: str = 'cpu',
@@ -56,26 +63,48 @@ class InstanceMetric(CocoMetric):
             proposal_nums=(max_per_image, ),
             collect_device=collect_device,
             prefix=prefix)
+        self.ann_file = ann_file
+        self._annotation = None
+
+    @property
+    def dataset_meta(self) -> Optional[dict]:
+        """Meta information of the data set; see `BaseSegmentationDataset`.
+
+        A loop gives it to the metric when it is built. The annotation file
+        is read then, so that one that does not fit is named before a run.
+        """
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        self._dataset_meta = dataset_meta
+        if self.ann_file is not None:
+            self._annotation = InstanceAnnotation(self.ann_file, dataset_meta)
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Append ground truth and predictions of each image, masks as RLE.
 
         Args:
             data_batch: Not used.
-            data_samples: Samples as dicts, see `read_ground_truth`;
-                ``pred_instances`` has bboxes (k, 4), labels (k, ), scores
-                (k, ) and masks, bool (k, H, W) or a list of RLEs.
+            data_samples: Samples as dicts, see `read_ground_truth` and
+                `InstanceAnnotation`; ``pred_instances`` has bboxes (k, 4),
+                labels (k, ), scores (k, ) and masks, bool (k, H, W) or a list
+                of RLEs.
         """
-        num_things = len(self.dataset_meta['thing_classes'])
         for sample in data_samples:
             prediction = dict(get_prediction(sample, self.task))
-            if not isinstance(prediction['masks'], list):
-                prediction['masks'] = encode_masks(prediction['masks'])
-            instances = thing_annotations(
-                read_ground_truth(sample), num_things)
+            prediction['masks'] = _encoded(prediction['masks'])
+            instances = self._true_instances(sample)
             super().process(
                 data_batch,
                 [dict(sample, pred_instances=prediction, instances=instances)])
+
+    def _true_instances(self, sample: dict) -> List[dict]:
+        """COCO annotations of a sample, with labels for categories."""
+        if self._annotation is not None:
+            return self._annotation.of_sample(sample)
+        return thing_annotations(
+            read_ground_truth(sample), len(self.dataset_meta['thing_classes']))
 
     def compute_metrics(self, results: List[Tuple[dict,
                                                   dict]]) -> Dict[str, float]:
@@ -109,6 +138,8 @@ class InstanceMetric(CocoMetric):
                    num_things: int) -> np.ndarray:
         """COCOeval's precision (IoU threshold, recall, class, area range)."""
         images, annotations, predictions = [], [], []
+        # As in COCOeval, which ranks equal scores by the ids of their images.
+        results = sorted(results, key=lambda pair: _sortable(pair[0]))
         for image_id, (truth, prediction) in enumerate(results):
             images.append(
                 dict(
@@ -131,18 +162,25 @@ class InstanceMetric(CocoMetric):
         return evaluation.eval['precision'][..., 0]
 
 
-def encode_masks(masks: Union[torch.Tensor, np.ndarray]) -> List[dict]:
-    """Encode binary masks (k, H, W) as k RLEs of ``pycocotools``."""
-    masks = torch.as_tensor(masks).bool().cpu().numpy().view(np.uint8)
-    number, height, width = masks.shape
-    if number == 0:
-        return []
-    # (H, W, k) in column order is (k, W, H) in rows; OpenCV transposes by
-    # blocks, several times as fast as NumPy and PyTorch.
-    columns = np.empty((number, width, height), np.uint8)
-    for mask, transposed in zip(masks, columns):
-        cv2.transpose(mask, transposed)
-    return mask_util.encode(columns.T)
+def _encoded(masks: Union[Tensor, np.ndarray, list]) -> List[dict]:
+    """Masks as RLEs, which they may be already."""
+    if isinstance(masks, list):
+        return masks
+    if isinstance(masks, Tensor):
+        return _encode_once(weakref.ref(masks))
+    return encode_masks(masks)
+
+
+# The evaluator hands a batch to one metric after the other, and two may want
+# the same masks. A weak reference lets them go when the batch does.
+@lru_cache(maxsize=16)
+def _encode_once(masks: weakref.ref) -> List[dict]:
+    return encode_masks(masks())
+
+
+def _sortable(truth: dict) -> Tuple[bool, object]:
+    """The id of an image, where some are numbers and some texts."""
+    return isinstance(truth['img_id'], str), truth['img_id']
 
 
 def thing_annotations(ground_truth: GroundTruth,
@@ -189,7 +227,7 @@ def prediction_annotations(prediction: dict, image_id: int) -> List[dict]:
         dict(
             image_id=image_id,
             category_id=int(label),
-            segmentation=rle,
+            segmentation=dict(rle),
             score=float(score),
             area=float(mask_util.area(rle)),
             bbox=mask_util.toBbox(rle).tolist(),

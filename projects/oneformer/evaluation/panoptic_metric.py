@@ -81,6 +81,7 @@ def match_segments(ground_truth: GroundTruth, panoptic_map: np.ndarray,
     match when their IoU, void left out, exceeds 0.5; crowd matches nothing;
     a segment that lies by more than half in void or crowd of its class (the
     last crowd segment listed, if there are several) is no false positive.
+    Areas are those that the annotation states, where it does.
 
     Args:
         panoptic_map: Prediction (H, W), see `number_segments`; not changed.
@@ -95,7 +96,8 @@ def match_segments(ground_truth: GroundTruth, panoptic_map: np.ndarray,
     pairs = count_pairs(index, pred_index, lengths,
                         (len(labels) + 1, len(pred_labels) + 1))
     overlap, ignored = pairs[1:, 1:], pairs[0, 1:].copy()
-    area, pred_area = pairs[1:].sum(1), pairs[:, 1:].sum(0)
+    stated, pred_area = ground_truth.area, pairs[:, 1:].sum(0)
+    area = np.where(stated < 0, pairs[1:].sum(1), stated)
 
     # A segment without pixels against one all in void has no union.
     union = np.maximum(area[:, None] + pred_area - overlap - ignored, 1)

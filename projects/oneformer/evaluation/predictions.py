@@ -38,8 +38,8 @@ def get_segmentation_map(data_sample: dict, task: str) -> np.ndarray:
     if seg_map.shape != shape:
         raise ValueError(
             f'the {task} prediction is {seg_map.shape[1]} x '
-            f'{seg_map.shape[0]} pixels, the image of '
-            f'{data_sample["seg_map_path"]} {shape[1]} x {shape[0]}')
+            f'{seg_map.shape[0]} pixels, the image '
+            f'{data_sample.get("img_path")} {shape[1]} x {shape[0]}')
     return seg_map
 
 

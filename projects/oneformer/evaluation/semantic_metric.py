@@ -6,7 +6,7 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
 from .ground_truth import (GroundTruth, count_pairs, joint_runs,
-                           read_ground_truth)
+                           read_ground_truth, read_semantic_truth)
 from .predictions import get_segmentation_map
 from .tables import log_classwise
 
@@ -19,8 +19,12 @@ class SemanticMetric(BaseMetric):
     mean over the classes that occur in ground truth or prediction, mAcc over
     those that occur in the ground truth, and void pixels of the ground truth
     do not count. A pixel predicted as void counts against its true class
-    alone. Crowd segments belong to their class, as in the semantic maps that
-    the official code derives from panoptic annotations.
+    alone.
+
+    Ground truth is the semantic label PNG of a sample that has one
+    (``semantic_map_path``), else derived from its panoptic PNG, where crowd
+    segments belong to their class, as in the semantic maps that the official
+    code derives from panoptic annotations.
 
     (MMDetection's ``SemSegMetric`` divides pixel accuracy class by class.)
 
@@ -43,16 +47,20 @@ class SemanticMetric(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: Samples as dicts, see `read_ground_truth`; the
-                prediction holds labels (1, H, W), from the number of classes
-                on for void.
+            data_samples: Samples as dicts, see `read_semantic_truth` and
+                `read_ground_truth`; the prediction holds labels (1, H, W),
+                from the number of classes on for void.
         """
         num_classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
+            if 'semantic_map_path' in sample:
+                truth = read_semantic_truth(sample,
+                                            self.dataset_meta['class_order'])
+            else:
+                truth = read_ground_truth(sample)
             self.results.append(
-                class_areas(
-                    read_ground_truth(sample),
-                    get_segmentation_map(sample, self.task), num_classes))
+                class_areas(truth, get_segmentation_map(sample, self.task),
+                            num_classes))
 
     def compute_metrics(self, results: List[np.ndarray]) -> Dict[str, float]:
         """Compute the means over the classes.

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,9 +13,9 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 
 import projects.oneformer  # noqa: F401
+from tests.conftest import ROOT
 from tools.dataset_converters import shapes
 
-ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/dataset_converters/shapes.py'
 COUNTS = dict(train=14, val=6)
 IS_THING = {c['id']: c['isthing'] for c in shapes.CATEGORIES}

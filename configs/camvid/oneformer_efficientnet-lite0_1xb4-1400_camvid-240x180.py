@@ -2,15 +2,10 @@
 # python tools/model_converters/efficientnet_lite0_to_timm.py makes their file.
 _base_ = [
     '../_base_/models/oneformer_small.py',
-    '../_base_/datasets/camvid_panoptic.py', '../_base_/schedules/adamw.py',
-    '../_base_/default_runtime.py'
+    '../_base_/datasets/camvid_panoptic.py',
+    '../_base_/schedules/schedule_short.py', '../_base_/default_runtime.py'
 ]
-custom_imports = dict(
-    imports=['projects.oneformer', 'mmpretrain.models'],
-    allow_failed_imports=False)
 
-num_queries = 60
-num_context = 8
 model = dict(
     num_things_classes=3,
     num_stuff_classes=8,
@@ -24,28 +19,14 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='data/pretrained/efficientnet_lite0.pth')),
-    panoptic_head=dict(
-        in_channels=[24, 40, 112, 320],
-        num_queries=num_queries,
-        text_mapper=dict(
-            num_texts=num_queries - num_context, num_context=num_context)),
+    panoptic_head=dict(in_channels=[24, 40, 112, 320], num_queries=60),
     train_cfg=dict(num_points=2048))
 
 train_dataloader = dict(batch_size=4)
 max_iters = 1400
-optim_wrapper = dict(
-    optimizer=dict(lr=5e-4, fused=True), clip_grad=dict(max_norm=1.))
-train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='PolyLR',
-        power=0.9,
-        eta_min=0,
-        by_epoch=False,
-        begin=50,
-        end=max_iters)
-]
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = _base_.param_scheduler
+param_scheduler[-1].end = max_iters
 default_hooks = dict(checkpoint=dict(interval=200), logger=dict(interval=20))
 randomness = dict(seed=0)

@@ -21,18 +21,12 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion', swap_channels=False),
     dict(type='RandomFlip', prob=0.5),
     dict(type='TaskSampling'),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor', 'flip', 'flip_direction', 'task', 'texts'))
+    _base_.train_pipeline[-1],
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(long_edge, short_edge), keep_ratio=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor', 'seg_map_path', 'segments_info'))
+    _base_.test_pipeline[-1],
 ]
 
 train_dataloader = dict(

@@ -17,17 +17,11 @@ train_pipeline = [
         prob=[0.25, 0.25, 0.25],
         direction=['horizontal', 'vertical', 'diagonal']),
     dict(type='TaskSampling'),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip',
-                   'flip_direction', 'task', 'texts'))
+    _base_.train_pipeline[-1],
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'seg_map_path', 'segments_info'))
+    _base_.test_pipeline[-1],
 ]
 
 train_dataloader = dict(

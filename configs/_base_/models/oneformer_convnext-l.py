@@ -2,8 +2,6 @@
 # Large models have 250 queries (150 on COCO).
 _base_ = './oneformer_r50.py'
 
-num_queries = 250
-num_context = 16
 pretrained = 'https://mmassets.onedl.ai/mmclassification/v0/convnext/convnext-large_in21k-pre-3rdparty_in1k-384px_20221219-6d38dd66.pth'  # noqa: E501
 
 model = dict(
@@ -16,8 +14,4 @@ model = dict(
         gap_before_final_norm=False,
         init_cfg=dict(
             type='Pretrained', checkpoint=pretrained, prefix='backbone.')),
-    panoptic_head=dict(
-        in_channels=[192, 384, 768, 1536],
-        num_queries=num_queries,
-        text_mapper=dict(num_texts=num_queries - num_context)),
-    test_cfg=dict(max_per_image=num_queries))
+    panoptic_head=dict(in_channels=[192, 384, 768, 1536], num_queries=250))

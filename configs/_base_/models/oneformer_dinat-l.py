@@ -3,8 +3,6 @@
 # Vistas. Large models have 250 queries (150 on COCO).
 _base_ = './oneformer_r50.py'
 
-num_queries = 250
-num_context = 16
 pretrained = 'https://shi-labs.com/projects/dinat/checkpoints/imagenet1k/dinat_large_in22k_in1k_384_11x11.pth'  # noqa: E501
 
 model = dict(
@@ -22,8 +20,4 @@ model = dict(
         drop_path_rate=0.3,
         out_indices=(0, 1, 2, 3),
         init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
-    panoptic_head=dict(
-        in_channels=[192, 384, 768, 1536],
-        num_queries=num_queries,
-        text_mapper=dict(num_texts=num_queries - num_context)),
-    test_cfg=dict(max_per_image=num_queries))
+    panoptic_head=dict(in_channels=[192, 384, 768, 1536], num_queries=250))

@@ -1,8 +1,6 @@
-# OneFormer with a ResNet-50, as published (paper, section 4). The class counts
-# (model.num_things_classes, model.num_stuff_classes) come from the data set.
-num_queries = 150
-num_context = 16  # learnt text context embeddings
-
+# OneFormer with a ResNet-50, its weights from ImageNet-1k (paper, section 4).
+# BatchNorm is frozen, as on ADE20K and COCO. The class counts
+# (model.num_things_classes, model.num_stuff_classes) come with the data set.
 data_preprocessor = dict(
     type='DetDataPreprocessor',
     mean=[123.675, 116.28, 103.53],
@@ -49,7 +47,7 @@ model = dict(
         in_channels=[256, 512, 1024, 2048],
         feat_channels=256,
         out_channels=256,
-        num_queries=num_queries,
+        num_queries=150,
         num_transformer_feat_level=3,
         pixel_decoder=dict(
             type='MSDeformAttnPixelDecoder',
@@ -79,10 +77,7 @@ model = dict(
             transformer=dict(num_layers=2, layer_cfg=query_layer),
             positional_encoding=positional_encoding),
         transformer_decoder=dict(num_layers=9, layer_cfg=mask_layer),
-        text_mapper=dict(
-            type='TextMapper',
-            num_texts=num_queries - num_context,
-            num_context=num_context),
+        text_mapper=dict(type='TextMapper', num_context=16),
         loss_contrastive=dict(type='QueryTextContrastiveLoss'),
         loss_cls=dict(type='CrossEntropyLoss', loss_weight=2.0),
         loss_mask=dict(
@@ -104,5 +99,4 @@ model = dict(
     test_cfg=dict(
         tasks=('panoptic', 'instance', 'semantic'),
         object_mask_thr=0.8,
-        iou_thr=0.8,
-        max_per_image=150))
+        iou_thr=0.8))

@@ -3,8 +3,6 @@
 _base_ = './oneformer_r50.py'
 
 width = 128
-num_queries = 40
-num_context = 8
 
 positional_encoding = dict(num_feats=width // 2)
 attention = dict(
@@ -32,7 +30,7 @@ model = dict(
         in_channels=[32, 64, 128, 256],
         feat_channels=width,
         out_channels=width,
-        num_queries=num_queries,
+        num_queries=40,
         pixel_decoder=dict(
             encoder=dict(
                 num_layers=2,
@@ -48,9 +46,6 @@ model = dict(
             transformer=dict(layer_cfg=layer),
             positional_encoding=positional_encoding),
         transformer_decoder=dict(num_layers=3, layer_cfg=layer),
-        text_mapper=dict(
-            num_texts=num_queries - num_context,
-            num_context=num_context,
-            width=width)),
+        text_mapper=dict(num_context=8, width=width)),
     train_cfg=dict(num_points=1024),
     test_cfg=dict(max_per_image=100))

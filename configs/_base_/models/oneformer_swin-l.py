@@ -2,8 +2,6 @@
 # models have 250 queries (150 on COCO).
 _base_ = './oneformer_r50.py'
 
-num_queries = 250
-num_context = 16
 pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22kto1k.pth'  # noqa: E501
 
 model = dict(
@@ -19,8 +17,4 @@ model = dict(
         out_indices=(0, 1, 2, 3),
         convert_weights=True,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
-    panoptic_head=dict(
-        in_channels=[192, 384, 768, 1536],
-        num_queries=num_queries,
-        text_mapper=dict(num_texts=num_queries - num_context)),
-    test_cfg=dict(max_per_image=num_queries))
+    panoptic_head=dict(in_channels=[192, 384, 768, 1536], num_queries=250))

@@ -1,7 +1,5 @@
 """ADE20K: 160k iterations of 16 images, polynomial decay."""
-_base_ = './adamw.py'
+_base_ = './schedule_90k.py'
 
-train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=160000, val_interval=5000)
-param_scheduler = dict(
-    type='PolyLR', power=0.9, eta_min=0, begin=0, end=160000, by_epoch=False)
+train_cfg = dict(max_iters=160000)
+param_scheduler = dict(end=160000)

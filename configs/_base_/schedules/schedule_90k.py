@@ -1,5 +1,5 @@
 """Cityscapes: 90k iterations of 16 images, polynomial decay."""
-_base_ = './adamw.py'
+_base_ = './adamw_amp.py'
 
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=90000, val_interval=5000)
 param_scheduler = dict(

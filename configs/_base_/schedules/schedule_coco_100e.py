@@ -1,7 +1,4 @@
-"""COCO: 100 epochs, with the milestones of Swin-L.
-
-DiNAT-L drops at 655556 and 710184.
-"""
+"""COCO: 100 epochs, with the milestones of Swin-L."""
 _base_ = './schedule_coco_50e.py'
 
 train_cfg = dict(max_iters=737500)

@@ -1,5 +1,5 @@
 """COCO: 50 epochs of 16 images a step, two drops to a tenth, no warm-up."""
-_base_ = './adamw.py'
+_base_ = './adamw_amp.py'
 
 train_cfg = dict(
     type='IterBasedTrainLoop', max_iters=368750, val_interval=5000)

@@ -1,6 +1,4 @@
 # No learnt text context: all text queries come from the list of texts.
 _base_ = '../oneformer_r18_1xb8-1200_shapes-128x128.py'
 
-model = dict(
-    panoptic_head=dict(
-        text_mapper=dict(num_texts=_base_.num_queries, num_context=0)))
+model = dict(panoptic_head=dict(text_mapper=dict(num_context=0)))

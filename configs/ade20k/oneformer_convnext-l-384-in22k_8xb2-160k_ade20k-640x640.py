@@ -1,0 +1,11 @@
+# ConvNeXt-L from ImageNet-22k, then 1k; crops of 640 x 640.
+_base_ = [
+    '../_base_/models/oneformer_convnext-l.py',
+    '../_base_/datasets/ade20k_panoptic_640.py',
+    '../_base_/schedules/schedule_160k.py', '../_base_/default_runtime.py'
+]
+
+model = dict(
+    num_things_classes=100,
+    num_stuff_classes=50,
+    test_cfg=dict(object_mask_thr=0.5))

@@ -1,0 +1,17 @@
+# DiNAT-L from ImageNet-22k, then 1k; crops of 1280 x 1280, and wider
+# dilations.
+_base_ = [
+    '../_base_/models/oneformer_dinat-l.py',
+    '../_base_/datasets/ade20k_panoptic_1280.py',
+    '../_base_/schedules/schedule_160k.py', '../_base_/default_runtime.py'
+]
+
+model = dict(
+    backbone=dict(
+        dilations=[[1, 28, 1], [1, 7, 1, 14],
+                   [1, 3, 1, 5, 1, 5, 1, 7, 1, 3, 1, 5, 1, 5, 1, 7, 1, 7],
+                   [1, 3, 1, 3, 1]]),
+    num_things_classes=100,
+    num_stuff_classes=50,
+    test_cfg=dict(object_mask_thr=0.5))
+optim_wrapper = dict(type='OptimWrapper')  # float32

@@ -73,6 +73,49 @@ def test_tiles_are_bounded(monkeypatch):
     assert max(sizes) == 10 * 40 * 40 and len(sizes) == 5 * 9
 
 
+class TestBoundedTiles:
+    SIZES = (16, 24), (64, 96), (61, 83), (122, 166)
+
+    @pytest.fixture(autouse=True)
+    def small_tiles(self, monkeypatch):
+        monkeypatch.setattr(mask_resize, 'SMALLEST_SIDE', 25)
+
+    def test_cover_the_output_once_within_bounds(self):
+        masks = torch.randn(5, 16, 24) * 30
+        resizer = MaskResizer(*self.SIZES)
+        count = torch.zeros(resizer.output_size)
+        for tile in resizer.bounded_tiles(masks):
+            count[tile.rows, tile.columns] += 1
+            logits = resizer.tile(masks, tile.rows, tile.columns)
+            assert logits.shape[1:] == tile.shape
+            values = logits.flatten(1)
+            assert torch.all(tile.lowest <= values.amin(dim=1))
+            assert torch.all(tile.highest >= values.amax(dim=1))
+            # not wider than the sources allow
+            assert torch.all(tile.highest <= masks.amax() + 0.01)
+        assert count.eq(1).all()
+
+    def test_some_masks_and_some_pixels_of_a_tile(self):
+        masks = torch.randn(5, 16, 24)
+        resizer = MaskResizer(*self.SIZES)
+        index = torch.tensor([3, 0])
+        for tile in resizer.bounded_tiles(masks):
+            whole = resizer.tile(masks, tile.rows, tile.columns)
+            some = resizer.tile(masks, tile.rows, tile.columns, index)
+            torch.testing.assert_close(some, whole[index])
+            for number in (1, 4, 60):
+                pixels = torch.randint(whole[0].numel(), (number, ))
+                torch.testing.assert_close(
+                    resizer.pixels(masks, tile, pixels),
+                    whole.flatten(1)[:, pixels],
+                    rtol=1e-5,
+                    atol=1e-5)
+
+    def test_no_mask_gives_no_tile(self):
+        resizer = MaskResizer(*self.SIZES)
+        assert not list(resizer.bounded_tiles(torch.zeros(0, 16, 24)))
+
+
 def test_no_mask_gives_empty_tiles():
     resizer = MaskResizer((8, 8), (32, 32), (30, 30), (60, 40))
     assert assemble(resizer, torch.zeros(0, 8, 8)).shape == (0, 60, 40)

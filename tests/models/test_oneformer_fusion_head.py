@@ -2,12 +2,15 @@
 import json
 
 import numpy as np
+import pycocotools.mask as mask_util
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.models.seg_heads.panoptic_fusion_heads import MaskFormerFusionHead
 
-from projects.oneformer.models import OneFormerFusionHead, mask_resize
+from projects.oneformer.encoded_masks import encode_masks
+from projects.oneformer.models import (OneFormerFusionHead, mask_resize,
+                                       oneformer_fusion_head)
 
 NUM_THINGS, NUM_STUFF, NUM_QUERIES = 3, 2, 12
 NUM_CLASSES = NUM_THINGS + NUM_STUFF
@@ -62,10 +65,14 @@ def agreement(actual, expected):
     return (actual == expected).float().mean()
 
 
-@pytest.fixture(autouse=True, params=[300, 1 << 21], ids=['tiles', 'whole'])
-def tile_values(request, monkeypatch):
+@pytest.fixture(
+    autouse=True, params=[(300, 16), (1 << 21, 1000)], ids=['tiles', 'whole'])
+def tile_sizes(request, monkeypatch):
     """Every result must come from many tiles as from one."""
-    monkeypatch.setattr(mask_resize, 'TILE_VALUES', request.param)
+    values, side = request.param
+    monkeypatch.setattr(mask_resize, 'TILE_VALUES', values)
+    monkeypatch.setattr(mask_resize, 'SMALLEST_SIDE', side)
+    monkeypatch.setattr(mask_resize, 'SHARE_OF_SIDE', 0)
 
 
 @pytest.mark.parametrize('rescale', [True, False])
@@ -182,6 +189,47 @@ def test_several_classes_of_a_query_are_several_instances():
     torch.testing.assert_close(low / high, torch.tensor(-0.5).exp())
 
 
+@pytest.mark.parametrize('seed', [0, 1])
+def test_masks_beyond_the_limit_are_encoded(seed, monkeypatch):
+    mask_cls, mask_logits = random_queries(seed)
+    expected = predict(make(), 'instance', mask_cls, mask_logits)
+    values = expected.masks.numel()
+    at_limit = predict(
+        make(max_mask_values=values), 'instance', mask_cls, mask_logits)
+    assert torch.equal(at_limit.masks, expected.masks)
+
+    sizes = []
+
+    def encode(masks):
+        sizes.append(len(masks))
+        return encode_masks(masks)
+
+    monkeypatch.setattr(oneformer_fusion_head, 'encode_masks', encode)
+    actual = predict(
+        make(max_mask_values=values - 1), 'instance', mask_cls, mask_logits)
+    # an eighth of the limit at a time
+    queries = len(expected.masks.flatten(1).unique(dim=0))
+    assert sum(sizes) >= queries
+    assert max(sizes) == (values - 1) // (8 * 91 * 130)
+    assert isinstance(actual.masks, list) and len(actual) == len(expected)
+    decoded = np.stack([mask_util.decode(rle) for rle in actual.masks])
+    assert np.array_equal(decoded, expected.masks.numpy())
+    assert actual.masks[0]['size'] == [91, 130]
+    assert torch.equal(actual.labels, expected.labels)
+    assert torch.equal(actual.bboxes, expected.bboxes)
+    torch.testing.assert_close(actual.scores, expected.scores)
+    best = actual[actual.scores > 0.5]
+    assert 0 < len(best.masks) == (expected.scores > 0.5).sum()
+
+
+def test_no_instance_needs_no_encoding():
+    mask_cls, mask_logits = one_query_each(4)
+    result = predict(
+        make(max_per_image=1, max_mask_values=0), 'instance', mask_cls,
+        mask_logits)
+    assert result.masks.shape == (0, 91, 130)
+
+
 def test_stuff_takes_places_among_the_instances_kept():
     mask_cls, mask_logits = one_query_each(4, 3, 0)
     mask_cls[2] *= 0.1
@@ -222,6 +270,159 @@ def test_score_is_the_class_score_times_the_mean_inside_the_mask():
     result = predict(make(max_per_image=1), 'instance', mask_cls, mask_logits)
     torch.testing.assert_close(
         result.scores, torch.tensor([2.]).sigmoid(), rtol=1e-5, atol=1e-5)
+
+
+def test_scores_of_panoptic_segments():
+    mask_cls, mask_logits = one_query_each(0, 3, 3, 1)
+    mask_cls[1] *= 0.7
+    mask_cls[3, 1] = 1e-3  # below the threshold
+    for place, mask in enumerate(mask_logits):
+        mask[:, 4 * place:4 * place + 4] = 9.
+    result = predict(make(), 'panoptic', mask_cls, mask_logits)
+    scores = mask_cls.softmax(-1).amax(-1).tolist()
+    assert result.segments_info == [
+        dict(id=1000, label=0, score=pytest.approx(scores[0])),
+        # of two parts of one stuff class the higher score
+        dict(id=3, label=3, score=pytest.approx(scores[2])),
+    ]
+    assert result.cpu().segments_info == result.segments_info
+
+
+def test_semantic_scores():
+    mask_cls, mask_logits = random_queries()
+    expected = torch.einsum('qk,qhw->khw',
+                            mask_cls.softmax(-1)[:, :-1],
+                            plain_masks(mask_logits).sigmoid())
+    head = make(semantic_scores=True)
+    result = predict(head, 'semantic', mask_cls, mask_logits)
+    torch.testing.assert_close(result.scores, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(result.scores.argmax(0), result.sem_seg[0].long())
+    # a data sample decides for itself
+    for head, asked in ((head, False), (make(), True)):
+        meta = dict(META, semantic_scores=asked)
+        result = head.predict(
+            dict(semantic=mask_cls), dict(semantic=mask_logits), meta)
+        assert ('scores' in result['semantic']) == asked
+    limit = NUM_CLASSES * 91 * 130
+    make(
+        semantic_scores=True, max_score_values=limit).predict(
+            dict(semantic=mask_cls), dict(semantic=mask_logits), META)
+    head = make(semantic_scores=True, max_score_values=limit - 1)
+    with pytest.raises(ValueError, match=f'130 x 91 .* {limit} values'):
+        predict(head, 'semantic', mask_cls, mask_logits)
+
+
+def test_semantic_tiles_cover_the_output_once():
+    mask_cls, mask_logits = random_queries()
+    sizes = mask_logits.shape[-2:], META['batch_input_shape']
+    resizer = mask_resize.MaskResizer(*sizes, META['img_shape'][:2],
+                                      META['ori_shape'][:2])
+    scores = torch.zeros(NUM_CLASSES, 91, 130)
+    for rows, columns, tile in make().semantic_tiles(mask_cls, mask_logits,
+                                                     resizer):
+        assert scores[:, rows, columns].eq(0).all()
+        scores[:, rows, columns] = tile
+    expected = predict(
+        make(semantic_scores=True), 'semantic', mask_cls, mask_logits).scores
+    assert torch.equal(scores, expected)
+
+
+class TestSettledByBounds:
+    """Tiles leave out what cannot matter in them, and results stay equal."""
+    SIZES = (48, 64), (192, 256), (180, 250), (270, 375)
+
+    @pytest.fixture(params=['apart', 'overlapping', 'faint'])
+    def queries(self, request):
+        """Class and mask logits of 60 discs.
+
+        They lie apart; or cover the same places with the same certainty, so
+        that the least of all queries decides; or most have hardly a class.
+        """
+        generator = torch.Generator().manual_seed(3)
+        spread = 1. if request.param == 'overlapping' else 3.
+        mask_cls = spread * torch.randn((60, 41), generator=generator)
+        if request.param == 'faint':
+            mask_cls[20:, -1] += 12
+        y = torch.arange(48.)[:, None] / 48
+        x = torch.arange(64.) / 64
+        top, left, radius = torch.rand((3, 60, 1, 1), generator=generator)
+        radius = radius / (2 if request.param == 'overlapping' else 6)
+        distance = ((y - top)**2 + (x - left)**2).sqrt()
+        return mask_cls, 60 * (radius - distance)
+
+    @pytest.fixture
+    def head(self):
+        return make(things=25, stuff=15, object_mask_thr=0.1)
+
+    @pytest.fixture
+    def resizer(self):
+        return mask_resize.MaskResizer(*self.SIZES)
+
+    def test_best_class_is_that_of_all_scores(self, queries, head, resizer):
+        scores = torch.zeros(40, *self.SIZES[-1])
+        for rows, columns, part in head.semantic_tiles(*queries, resizer):
+            scores[:, rows, columns] = part
+        labels = head.semantic_postprocess(*queries, resizer).sem_seg[0]
+        shown = scores.gather(0, labels[None].long())[0]
+        best = scores.amax(dim=0)
+        assert torch.all(shown >= best - 1e-6)
+        assert (labels == scores.argmax(dim=0)).float().mean() > 0.9999
+        assert len(labels.unique()) > 5
+
+    def test_panoptic_and_instances_as_with_all_masks_everywhere(
+            self, queries, head, resizer, monkeypatch):
+        tasks = head.panoptic_postprocess, head.instance_postprocess
+        panoptic, instances = (task(*queries, resizer) for task in tasks)
+        bounded = mask_resize.MaskResizer.bounded_tiles
+
+        def unsettled(self, masks):
+            for tile in bounded(self, masks):
+                yield tile._replace(
+                    lowest=torch.full_like(tile.lowest, -torch.inf),
+                    highest=torch.full_like(tile.highest, torch.inf))
+
+        monkeypatch.setattr(mask_resize.MaskResizer, 'bounded_tiles',
+                            unsettled)
+        expected, all_instances = (task(*queries, resizer) for task in tasks)
+        assert agreement(panoptic.sem_seg, expected.sem_seg) > 0.9999
+        assert len(panoptic.segments_info) == len(expected.segments_info) > 3
+        assert torch.equal(instances.labels, all_instances.labels)
+        assert instances.masks.sum() > 0
+        assert agreement(instances.masks, all_instances.masks) > 0.9999
+        torch.testing.assert_close(instances.scores, all_instances.scores)
+
+    def test_most_logits_are_not_made(self, head, resizer, monkeypatch,
+                                      request):
+        if 'whole' in request.node.name:
+            pytest.skip('one tile holds all masks')
+        made = []
+        tile = mask_resize.MaskResizer.tile
+
+        def counted(*args):
+            logits = tile(*args)
+            made.append(logits.numel())
+            return logits
+
+        monkeypatch.setattr(mask_resize.MaskResizer, 'tile', counted)
+        places = torch.arange(12)
+        mask_logits = torch.full((12, 48, 64), -20.)
+        for i in places:
+            mask_logits[i, 4 * i:4 * i + 4] = 20.
+        mask_cls = torch.zeros(12, 41)
+        mask_cls[places, places] = 15.
+        every = 12 * 270 * 375
+        for task in ('panoptic', 'instance', 'semantic'):
+            made.clear()
+            getattr(head, f'{task}_postprocess')(mask_cls, mask_logits,
+                                                 resizer)
+            assert sum(made) < every / 3
+
+    def test_not_a_number_settles_nothing(self, head, resizer):
+        mask_cls, mask_logits = torch.randn(6, 41), torch.randn(6, 48, 64)
+        mask_logits[2, 5, 7] = torch.nan
+        for task in ('panoptic', 'instance', 'semantic'):
+            getattr(head, f'{task}_postprocess')(mask_cls, mask_logits,
+                                                 resizer)
 
 
 def test_each_task_is_answered_from_its_own_queries():

@@ -1,5 +1,4 @@
 """A OneFormer of a few milliseconds, and batches for it."""
-import logging
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
@@ -9,6 +8,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
@@ -64,9 +64,11 @@ def build(config: Optional[dict] = None, seed: int = 0):
     init_default_scope('mmdet')
     torch.manual_seed(seed)
     model = MODELS.build(tiny_config() if config is None else config)
-    logging.disable(logging.INFO)  # a line for each parameter
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')  # not a line for each parameter
     model.init_weights()
-    logging.disable(logging.NOTSET)
+    logger.setLevel(level)
     head = model.panoptic_head
     with torch.no_grad():
         head.query_embed.weight.mul_(4)

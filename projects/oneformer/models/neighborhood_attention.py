@@ -277,6 +277,8 @@ class NeighborhoodAttention(nn.Module):
         kernel_size (int): Keys per axis, odd.
         dilation (int): Distance of neighboring keys in pixels.
     """
+    #: What attends; an exported model has another one here.
+    attend = staticmethod(neighborhood_attention)
 
     def __init__(self,
                  embed_dims: int,
@@ -315,6 +317,6 @@ class NeighborhoodAttention(nn.Module):
             qkv = self.qkv(x)
         query, key, value = qkv.unflatten(-1,
                                           (3, self.num_heads, -1)).unbind(3)
-        x = neighborhood_attention(query[:, :height, :width], key, value,
-                                   self.rpb, self.kernel_size, self.dilation)
+        x = self.attend(query[:, :height, :width], key, value, self.rpb,
+                        self.kernel_size, self.dilation)
         return self.proj(x.flatten(3))

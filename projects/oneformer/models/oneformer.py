@@ -5,6 +5,7 @@ from mmdet.models.detectors import MaskFormer
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType
+from mmengine.config import ConfigDict
 from torch import Tensor
 
 from ..tasks import TASKS, check_task, check_tasks
@@ -25,7 +26,8 @@ class OneFormer(MaskFormer):
     time the backbone and the pixel decoder run once per image, then the
     queries of each asked task are decoded.
 
-    ``test_cfg`` holds, besides what `OneFormerFusionHead` reads:
+    ``test_cfg`` holds, besides what `OneFormerFusionHead` reads (here
+    ``max_per_image`` is by default the number of queries, as officially):
 
     - ``tasks``: the tasks to answer, all three by default. ``task`` in the
       metainfo of a data sample asks for that task alone.
@@ -64,7 +66,8 @@ class OneFormer(MaskFormer):
         panoptic_head.update(counts)
         panoptic_fusion_head = panoptic_fusion_head.copy()
         panoptic_fusion_head.update(counts)
-        test_cfg = test_cfg or dict()
+        test_cfg = ConfigDict(test_cfg or {})
+        test_cfg.setdefault('max_per_image', panoptic_head['num_queries'])
         check_tasks(test_cfg.get('tasks', TASKS))
         check_task(test_cfg.get('task_token') or TASKS[0])
         super().__init__(

@@ -65,7 +65,9 @@ class OneFormerHead(Mask2FormerHead):
     Args:
         query_formation (dict): Config of `QueryFormation`, or of
             `LearntQueries` for Mask2Former.
-        text_mapper (dict, optional): Config of `TextMapper`.
+        text_mapper (dict, optional): Config of `TextMapper`. Without
+            ``num_texts``, its texts and ``num_context`` learnt embeddings
+            are as many as the queries.
         loss_contrastive (dict, optional): Config of
             `QueryTextContrastiveLoss`; given together with ``text_mapper``.
             Neither is the ablation "no contrastive loss".
@@ -103,8 +105,10 @@ class OneFormerHead(Mask2FormerHead):
         sizes = dict(feat_channels=channels, num_queries=self.num_queries)
         self.query_formation = MODELS.build(dict(query_formation, **sizes))
         if text_mapper is not None:
-            self.text_mapper = MODELS.build(
-                dict(text_mapper, out_channels=channels))
+            text_mapper = dict(text_mapper, out_channels=channels)
+            text_mapper.setdefault(
+                'num_texts', self.num_queries - text_mapper['num_context'])
+            self.text_mapper = MODELS.build(text_mapper)
             self.loss_contrastive = MODELS.build(loss_contrastive)
         if loss_query_cls is not None:
             self.query_cls_embed = nn.Linear(channels, num_classes + 1)

@@ -143,19 +143,54 @@ def test_sheets_show_annotation_and_answers(setup):
     assert night.sum() == pytest.approx(3 * panel * 0.75, rel=0.15)
 
 
+def load_tool():
+    spec = spec_from_file_location('draw_predictions', TOOL)
+    tool = module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+def test_images_of_one_name_get_sheets_of_their_own(setup, monkeypatch):
+    annotation = json.loads((setup / 'panoptic.json').read_text())
+    for index, image in enumerate(annotation['images']):
+        moved = setup / f'images/city_{index % 2}/{index // 2}.jpg'
+        moved.parent.mkdir(exist_ok=True)
+        (setup / 'images' / image['file_name']).rename(moved)
+        image['file_name'] = f'{moved.parent.name}/{moved.name}'
+    (setup / 'panoptic.json').write_text(json.dumps(annotation))
+    monkeypatch.chdir(setup)
+    tool = load_tool()
+    arguments = [TOOL.name, 'config.py', 'some.pth', '--device', 'cpu']
+    for choice in (['--num', '1'], ['--images', 'city_1_0', 'city_1_1'],
+                   ['--images', 'city_0_1', '--format', 'jpg']):
+        monkeypatch.setattr('sys.argv',
+                            [*arguments, *choice, '--out', 'sheets'])
+        tool.main()
+    # the second run keeps what the first one has drawn of another image
+    assert sorted(path.name for path in Path('sheets').iterdir()) == [
+        'city_0_0.png', 'city_0_1.jpg', 'city_1_0.png', 'city_1_1.png'
+    ]
+
+
+def test_sheets_have_different_names():
+    names = load_tool().sheet_names
+    assert names(['a/1.jpg', 'a/2.jpg']) == ['1', '2']
+    assert names(['a/1.jpg', 'b/1.jpg', 'b/2.jpg']) == ['a_1', 'b_1', 'b_2']
+    assert names(['x/a/1.jpg', 'y/a/1.jpg']) == ['x_a_1', 'y_a_1']
+    assert names(['1.jpg', '1.png']) == ['000000_1', '000001_1']
+
+
 @pytest.mark.parametrize('args, message', [
     (('config.py', 'none.pth'), 'checkpoint none.pth does not exist'),
     (('none.py', 'some.pth'), 'config none.py does not exist'),
     (('config.py', 'some.pth', '--num', '0'), '--num is 0'),
+    (('config.py', 'some.pth', '--images', '2', '22'), '22 (similar: 2)'),
 ])  # yapf: disable
 def test_wrong_arguments_are_named(setup, monkeypatch, capsys, args, message):
-    spec = spec_from_file_location('draw_predictions', TOOL)
-    tool = module_from_spec(spec)
-    spec.loader.exec_module(tool)
     monkeypatch.chdir(setup)
     monkeypatch.setattr('sys.argv', [TOOL.name, *args, '--out', 'sheets'])
     with pytest.raises(SystemExit) as stopped:
-        tool.main()
+        load_tool().main()
     assert stopped.value.code == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith('draw_predictions.py: error: ') and message in last

@@ -1,5 +1,4 @@
 """Overlays of one task each."""
-import colorsys
 import time
 
 import numpy as np
@@ -8,8 +7,7 @@ import pytest
 from projects.oneformer.visualization import (draw_instances, draw_panoptic,
                                               draw_segments, draw_semantic,
                                               drawing, panoptic_segments)
-from projects.oneformer.visualization.drawing import (contour_width,
-                                                      segment_colors)
+from projects.oneformer.visualization.drawing import contour_width, contours
 
 CLASSES = ('disk', 'box', 'ground')
 PALETTE = [(220, 20, 60), (0, 0, 142), (60, 180, 40)]
@@ -31,10 +29,6 @@ def scene(height=120, width=160):
     return image, id_map, segments
 
 
-def hue(color):
-    return colorsys.rgb_to_hls(*(value / 255 for value in color))[0]
-
-
 def test_void_is_left_as_it_is():
     image, id_map, segments = scene()
     before = image.copy()
@@ -52,18 +46,6 @@ def test_fill_is_the_blend_of_image_and_palette():
     expected = 0.75 * 100 + 0.25 * np.array(PALETTE[2])
     assert np.abs(picture[0, 0] - expected).max() <= 1
     assert np.abs(picture[-1, -1] - expected).max() <= 1
-
-
-def test_instances_of_a_class_share_the_hue_and_differ_in_lightness():
-    for color in PALETTE + [(0, 0, 70), (250, 240, 230)]:
-        colors = segment_colors([0] * 7, [color])
-        assert tuple(colors[0]) == color
-        assert len({tuple(shade) for shade in colors}) == 7
-        for shade in colors:
-            assert abs(hue(shade) - hue(color)) < 0.03
-        lightness = colors.max(axis=1).astype(int) + colors.min(axis=1)
-        assert np.abs(np.diff(lightness)).min() > 30
-    assert segment_colors([1, 0, 1], PALETTE)[1].tolist() == list(PALETTE[0])
 
 
 def test_contours_separate_instances_of_a_class():
@@ -87,6 +69,16 @@ def test_blocks_leave_no_seams(monkeypatch, pixels):
     monkeypatch.setattr(drawing, 'PIXELS_AT_ONCE', pixels)
     blocks = draw_panoptic(image, id_map, segments, CLASSES, PALETTE)
     assert np.array_equal(whole, blocks)
+
+
+def test_lines_fade_where_they_are_dense():
+    segment_map = np.zeros((60, 90), np.int16)
+    segment_map[:, 30:] = 1
+    segment_map[:, 60::2] = 2  # branches of one pixel
+    opacity = contours(segment_map, line=1)
+    assert 0.4 < opacity[30, 28:32].max() <= drawing.CONTOUR_ALPHA
+    assert (opacity[:, :25] == 0).all() and (opacity[:, 35:55] == 0).all()
+    assert 0 < opacity[:, 65:].max() < 0.3
 
 
 def test_lines_scale_with_the_picture():

@@ -4,7 +4,7 @@ import pytest
 
 from projects.oneformer.visualization.names import (MIN_FONT_SIZE, MIN_INSIDE,
                                                     font_size_for, place_names,
-                                                    write_names)
+                                                    short_names, write_names)
 
 
 def mosaic(height: int, width: int, count: int, seed: int = 0) -> np.ndarray:
@@ -70,6 +70,24 @@ def test_shorter_text_where_the_preferred_one_has_no_room():
     assert place_names(segment_map, texts, 10)[0].text == 'person'
     segment_map = np.zeros((30, 120), np.int16)
     assert place_names(segment_map, texts, 10)[0].text == 'person 87%'
+
+
+def test_shorter_text_before_small_print():
+    segment_map = np.zeros((60, 100), np.int16)
+    name, = place_names(segment_map, [('person 87%', 'person')], 22)
+    assert name.text == 'person' and name.font_size > 0.8 * 22
+
+
+def test_short_names_stay_different():
+    assert short_names(['sky-other-merged', 'grass-merged', 'door-stuff']) == \
+        ['sky', 'grass', 'door']
+    assert short_names(['water-other', 'wall-brick']) == \
+        ['water', 'wall-brick']
+    assert short_names(['wall-other-merged', 'wall']) == \
+        ['wall-other-merged', 'wall']
+    assert short_names(['road, route', 'screen, crt', 'screen, silver']) == \
+        ['road', 'screen, crt', 'screen, silver']
+    assert short_names(['car', '-merged', ',']) == ['car', '-merged', ',']
 
 
 def test_name_stands_in_the_middle_of_a_plain_segment():

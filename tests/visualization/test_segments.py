@@ -62,11 +62,25 @@ def test_semantic_map_has_one_segment_per_class_present():
 
 def test_best_instance_lies_on_top():
     masks = np.zeros((3, 2, 4), bool)
-    masks[0, :, :3] = masks[1, :, 1:] = masks[2, 0] = True
-    segments = instance_segments(masks, [0, 1, 2], [0.5, 0.9, 0.1])
+    masks[0, :, :2] = masks[1, :, 1:] = masks[2, 0] = True
+    segments = instance_segments(masks[:2], [0, 1], [0.5, 0.9])
     assert segments.map.tolist() == [[0, 1, 1, 1], [0, 1, 1, 1]]
     without = instance_segments(masks, [0, 1, 2])
     assert without.map.tolist() == [[2] * 4, [0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize('order', [(0, 1, 2, 3), (3, 1, 0, 2)])
+def test_small_instances_are_seen_and_repeated_ones_are_not(order):
+    person, tie, twin, arm = masks = np.zeros((4, 20, 20), bool)
+    person[2:18, 2:18] = tie[6:12, 8:10] = True
+    twin[1:18, 2:19] = arm[3:10, 2:6] = True
+    order = list(order)
+    labels, scores = np.array([0, 1, 0, 0]), np.array([0.9, 0.4, 0.6, 0.5])
+    segments = instance_segments(masks[order], labels[order], scores[order])
+    expected = np.full((20, 20), -1)
+    expected[person] = order.index(0)
+    expected[tie] = order.index(1)
+    assert np.array_equal(segments.map, expected)
 
 
 def test_no_instances_make_an_empty_map_of_the_image():

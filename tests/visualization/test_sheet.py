@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from projects.oneformer.visualization import (legend, panel_size, resize_image,
-                                              sheet)
+                                              sheet, sheet_with_legend)
 
 
 def plain(height, width, value):
@@ -68,20 +68,45 @@ def test_panels_keep_the_aspect_ratio_within_limits(size, expected):
     assert resize_image(image, *expected).shape == (*expected, 3)
 
 
-def test_legend_shows_every_color():
+@pytest.mark.parametrize('height', [360, None])
+def test_legend_shows_every_color(height):
     random = np.random.default_rng(0)
     for count in (1, 11, 60):
         colors = random.integers(0, 200, (count, 3))
-        panel = legend([f'class {i}' for i in range(count)], colors, 360, 480)
-        assert panel.shape == (360, 480, 3)
+        panel = legend([f'class {i}' for i in range(count)], colors, 480, 16,
+                       height)
+        assert panel.shape[1] == 480
+        assert height is None or panel.shape[0] == 360
         for color in colors:
             assert (panel == color).all(axis=2).sum() > 60
 
 
 def test_legend_says_what_it_leaves_out():
     colors = np.arange(90).reshape(30, 3)
-    panel = legend(['a name of some length'] * 30, colors, 100, 200)
+    panel = legend(['a name of some length'] * 30, colors, 200, 16, 100)
     shown = [(panel == color).all(axis=2).sum() > 60 for color in colors]
     assert shown == sorted(shown, reverse=True)
     assert 0 < sum(shown) < 30
-    assert legend([], [], 20, 30).shape == (20, 30, 3)
+    assert legend([], [], 30, 16, 20).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize('number, size, rows, columns',
+                         [(1, (300, 400), 1, 1), (3, (300, 400), 1, 3),
+                          (4, (300, 400), 2, 2), (5, (300, 400), 2, 3),
+                          (3, (100, 400), 3, 1), (4, (100, 400), 2, 2)])
+def test_sheets_are_neither_long_nor_wasteful(number, size, rows, columns):
+    pictures = [plain(*size, 10 * i) for i in range(number)]
+    colors = [(1, 250, 3), (250, 1, 3)]
+    whole = sheet_with_legend(pictures, ['title'] * number, ['sky', 'road'],
+                              colors)
+    assert 0 < whole.shape[1] - columns * size[1] < 0.2 * whole.shape[1]
+    assert 0 < whole.shape[0] - rows * size[0] < 0.4 * whole.shape[0]
+    for i in range(number):
+        assert places_of(whole, 10 * i).sum() == size[0] * size[1]
+    for color in colors:
+        assert (whole == color).all(axis=2).sum() > 60
+
+
+def test_sheets_need_no_class():
+    whole = sheet_with_legend([plain(40, 60, 0)] * 3, list('abc'), [], [])
+    assert places_of(whole, 0).sum() == 3 * 40 * 60

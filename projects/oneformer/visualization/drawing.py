@@ -1,59 +1,22 @@
 """Overlays of segments on an image, one task per picture."""
-import colorsys
 from typing import List, Optional, Sequence
 
 import cv2
 import numpy as np
 
-from .names import font_size_for, place_names, write_names
+from .colors import segment_colors
+from .names import font_size_for, place_names, short_names, write_names
 from .segments import (Segments, instance_segments, panoptic_segments,
                        semantic_segments)
 
 #: Opacity of a segment's color over the image.
 DEFAULT_ALPHA = 0.5
 #: Opacity of the white lines between segments.
-CONTOUR_ALPHA = 0.75
-#: Lightness of the instances of a class, relative to its palette color, so
-#: that each differs clearly from the one before it.
-SHADES = (0, 0.2, -0.16, 0.1, -0.08, 0.28, -0.22)
+CONTOUR_ALPHA = 0.85
+#: Share of a contour's surroundings that may be contour before it fades.
+LOOSE_DENSITY = 0.25
 #: Pixels painted at once, which bounds the memory of large pictures.
 PIXELS_AT_ONCE = 2**21
-
-
-def shaded(color: Sequence[int], instance: int) -> tuple:
-    """The color of a class's n-th instance: its hue, another lightness.
-
-    Instance 0 has the palette's color itself.
-    """
-    offset = SHADES[instance % len(SHADES)]
-    if not offset:
-        return tuple(int(value) for value in color)
-    hue, lightness, saturation = colorsys.rgb_to_hls(*(value / 255
-                                                       for value in color))
-    # From near black or white there is no room for both directions.
-    lightness = min(max(lightness, 0.32), 0.68) + offset
-    return tuple(
-        round(255 * value)
-        for value in colorsys.hls_to_rgb(hue, lightness, saturation))
-
-
-def segment_colors(labels: Sequence[int],
-                   palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Colors of segments, those of one class in different shades.
-
-    Args:
-        labels: N classes.
-        palette: One RGB color per class.
-
-    Returns:
-        (N, 3) uint8.
-    """
-    seen = {}
-    colors = np.zeros((len(labels), 3), np.uint8)
-    for index, label in enumerate(labels):
-        seen[label] = seen.get(label, -1) + 1
-        colors[index] = shaded(palette[label], seen[label])
-    return colors
 
 
 def contour_width(height: int, width: int) -> int:
@@ -66,24 +29,44 @@ def _paint(picture: np.ndarray, segment_map: np.ndarray, colors: np.ndarray,
     """Blend colors and contours into a picture; void stays as it is."""
     height, width = segment_map.shape
     line = contour_width(height, width)
-    kernel = np.ones((line + 1, line + 1), np.uint8)
     rows = max(1, PIXELS_AT_ONCE // width)
+    # Contours see beyond the block, so that blocks leave no seams.
+    margin = 6 * line + 2
     for top in range(0, height, rows):
-        here = slice(top, top + rows)
-        part, ids = picture[here], segment_map[here]
+        part, ids = (some[top:top + rows] for some in (picture, segment_map))
         # Void pixels take any color here; they are left out at the end.
         tint = colors.take(ids, axis=0, mode='clip')
         tinted = cv2.addWeighted(part, 1 - alpha, tint, alpha, 0)
-        # A window that holds two segments touches a contour. Its rows reach
-        # beyond the block, so that blocks leave no seams.
-        above = max(top - line, 0)
-        around = segment_map[above:top + rows + line]
-        edge = cv2.dilate(around, kernel) != cv2.erode(around, kernel)
-        edge = edge[top - above:][:len(ids)]
-        lighter = cv2.convertScaleAbs(
-            tinted, alpha=1 - CONTOUR_ALPHA, beta=255 * CONTOUR_ALPHA)
-        cv2.copyTo(lighter, edge.astype(np.uint8), tinted)
-        cv2.copyTo(tinted, (ids >= 0).astype(np.uint8), part)
+        above = max(top - margin, 0)
+        opacity = contours(segment_map[above:top + rows + margin], line)
+        opacity = opacity[top - above:][:len(ids)]
+        white = np.full_like(tinted, 255)
+        lined = cv2.blendLinear(white, tinted, opacity, 1 - opacity)
+        cv2.copyTo(lined, (ids >= 0).astype(np.uint8), part)
+
+
+def contours(segment_map: np.ndarray, line: int) -> np.ndarray:
+    """Opacity of the lines between segments.
+
+    Lines are smooth, and weaker where they are dense, or else thin segments
+    such as branches would be nothing but lines.
+
+    Args:
+        segment_map: (H, W) int16.
+        line: Width in pixels.
+
+    Returns:
+        (H, W) float32.
+    """
+    # A window that holds two segments touches a contour.
+    kernel = np.ones((line + 1, line + 1), np.uint8)
+    edge = cv2.dilate(segment_map, kernel) != cv2.erode(segment_map, kernel)
+    edge = edge.astype(np.float32)
+    window = 6 * line + 1
+    density = cv2.blur(edge, (window, window))
+    smooth = cv2.GaussianBlur(edge, (3, 3), 0.6)
+    weaker = LOOSE_DENSITY / np.maximum(density, LOOSE_DENSITY)
+    return CONTOUR_ALPHA * smooth * weaker
 
 
 def _check(image: np.ndarray, segments: Segments, classes: Sequence[str],
@@ -103,7 +86,8 @@ def _check(image: np.ndarray, segments: Segments, classes: Sequence[str],
 
 def _texts(segments: Segments, classes: Sequence[str]) -> List[List[str]]:
     """Texts of each segment, the name alone where the score has no room."""
-    names = [[classes[label]] for label in segments.labels]
+    short = short_names(classes)
+    names = [[short[label]] for label in segments.labels]
     if segments.scores is None:
         return names
     return [[f'{name[0]} {score:.0%}'] + name
@@ -136,7 +120,7 @@ def draw_segments(image: np.ndarray,
     picture = image.copy()
     if not len(segments.labels):
         return picture
-    colors = segment_colors(segments.labels, palette)
+    colors = segment_colors(segments.map, segments.labels, palette)
     _paint(picture, segments.map, colors, alpha)
     names = place_names(segments.map, _texts(segments, classes),
                         font_size_for(*segments.map.shape))

@@ -7,6 +7,8 @@ import numpy as np
 
 #: Index that stands in a segment map where there is no segment.
 VOID = -1
+#: Part of an instance that better ones may hide.
+MOST_HIDDEN = 0.6
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,10 @@ def instance_segments(masks: Sequence[np.ndarray],
                       shape: Optional[Sequence[int]] = None) -> Segments:
     """Segments of an instance answer, the best score on top.
 
+    An instance that better ones hide for the most part is left out, since it
+    is most likely one of them once more; but if it is small against the one
+    that hides it, and of another class, it lies on top, as a tie on a person.
+
     Args:
         masks: N masks of (H, W), bool or 0/1; they may overlap.
         labels: N classes.
@@ -152,9 +158,30 @@ def instance_segments(masks: Sequence[np.ndarray],
     _check_count(len(masks))
     height, width = masks[0].shape if len(masks) else shape
     segment_map = np.full((height, width), VOID, np.int16)
-    order = range(len(masks)) if scores is None else \
-        np.argsort(scores, kind='stable')
-    for index in order:
-        np.copyto(
-            segment_map, index, where=masks[index].astype(bool, copy=False))
+    if scores is None:
+        for index in range(len(masks)):
+            np.copyto(segment_map, index, where=_bool(masks[index]))
+    else:
+        _stack(segment_map, masks, labels, scores)
     return Segments(segment_map, labels, scores)
+
+
+def _bool(mask: np.ndarray) -> np.ndarray:
+    return mask.astype(bool, copy=False)
+
+
+def _stack(segment_map: np.ndarray, masks: Sequence[np.ndarray],
+           labels: np.ndarray, scores: np.ndarray) -> None:
+    """Put instances into an empty map, see `instance_segments`."""
+    areas = np.zeros(len(masks), int)
+    for index in np.argsort(-scores, kind='stable'):
+        mask = _bool(masks[index])
+        below = segment_map[mask]
+        areas[index] = len(below)
+        hidden = below[below != VOID]
+        if len(hidden) <= MOST_HIDDEN * len(below):
+            np.copyto(segment_map, index, where=mask & (segment_map == VOID))
+            continue
+        hider = np.bincount(hidden).argmax()
+        if labels[hider] != labels[index] and 2 * len(below) <= areas[hider]:
+            np.copyto(segment_map, index, where=mask)

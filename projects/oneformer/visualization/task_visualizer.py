@@ -7,12 +7,15 @@ from mmdet.registry import VISUALIZERS
 from mmdet.structures import INSTANCE_OFFSET, DetDataSample
 from mmdet.visualization import DetLocalVisualizer, get_palette
 from mmengine.dist import master_only
+from mmengine.structures import InstanceData
 
 from ..datasets.id_map import read_id_map
+from ..encoded_masks import DecodedMasks
 from .drawing import DEFAULT_ALPHA, draw_segments
+from .names import short_names
 from .segments import (Segments, encoded_segments, instance_segments,
                        panoptic_segments, semantic_segments)
-from .sheet import legend, panel_size, resize_image, sheet
+from .sheet import panel_size, resize_image, sheet_with_legend
 
 
 def predicted_segments(data_sample: DetDataSample,
@@ -32,15 +35,24 @@ def predicted_segments(data_sample: DetDataSample,
             np.asarray(data_sample.pred_panoptic_seg.sem_seg)[0], num_classes,
             INSTANCE_OFFSET)
     if 'masks' in data_sample.get('pred_instances', ()):
-        instances = data_sample.pred_instances
-        instances = instances[instances.scores >= score_thr]
-        answers['instance'] = instance_segments(
-            np.asarray(instances.masks), instances.labels, instances.scores,
-            data_sample.pred_instances.masks.shape[1:])
+        answers['instance'] = _predicted_instances(data_sample.pred_instances,
+                                                   score_thr)
     if 'pred_sem_seg' in data_sample:
         answers['semantic'] = semantic_segments(
             np.asarray(data_sample.pred_sem_seg.sem_seg)[0], num_classes)
     return answers
+
+
+def _predicted_instances(instances: InstanceData,
+                         score_thr: float) -> Segments:
+    """Instances of some score; their masks are a tensor or RLEs."""
+    encoded = isinstance(instances.masks, list)
+    shape = instances.masks[0]['size'] if encoded else \
+        instances.masks.shape[1:]
+    instances = instances[instances.scores >= score_thr]
+    masks = DecodedMasks(instances.masks) if encoded else \
+        np.asarray(instances.masks)
+    return instance_segments(masks, instances.labels, instances.scores, shape)
 
 
 def annotated_segments(data_sample: DetDataSample) -> Optional[Segments]:
@@ -185,12 +197,11 @@ class TaskVisualizer(DetLocalVisualizer):
         for title, segments in drawn.items():
             panels[title] = draw_segments(image, segments.resized(*size),
                                           **style)
-        labels = np.unique(
+        seen = np.unique(
             np.concatenate([segments.labels
                             for segments in drawn.values()])).astype(int)
-        panels['classes'] = legend([classes[label] for label in labels],
-                                   [palette[label] for label in labels], *size)
-        return sheet(
-            list(panels.values()),
-            list(panels),
-            columns=len(panels) if len(panels) <= 4 else 3)
+        names = short_names(classes)
+        return sheet_with_legend(
+            list(panels.values()), [title.capitalize() for title in panels],
+            [names[label] for label in seen],
+            [palette[label] for label in seen])

@@ -81,7 +81,7 @@ def run(convert: Callable[[], None]) -> None:
     """Call a converter; what is wrong with its input ends it in one line."""
     try:
         convert()
-    except (FileExistsError, FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         name = Path(sys.argv[0]).name
         print(f'{name}: error: {error}', file=sys.stderr)
         sys.exit(2)

@@ -13,10 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ('tests', 'camvid')
+EXTRAS = ('tests', 'camvid', 'export', 'web')
 
 #: Installed without their dependencies, see setup_env.sh.
-NO_DEPS = ('panopticapi-lite', )
+NO_DEPS = ('panopticapi-lite', 'cityscapesScripts', 'pyquaternion')
 
 #: Those whose binaries may fail, or whose files may be incomplete.
 IMPORTS = ('torch', 'torchvision', 'cv2', 'matplotlib', 'scipy.optimize',

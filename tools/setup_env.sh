@@ -154,11 +154,12 @@ install() {
   # Under one name pip caches an mmcv compiled for another torch, too.
   pip_install --no-cache-dir --no-deps onedl-mmcv
   pip_install -r "$venv/oneformer-requirements.txt"
-  # panopticapi-lite asks for numpy 1 and runs on numpy 2. The headless OpenCV
+  # panopticapi-lite asks for numpy 1 and runs on numpy 2; cityscapesScripts
+  # asks for an old stand-in for typing and a GUI. The headless OpenCV
   # shares its files with the other one: the last to be installed counts, and
   # this one does without the libraries of a desktop.
   pip_install --no-deps --force-reinstall panopticapi-lite \
-    opencv-python-headless
+    cityscapesScripts pyquaternion opencv-python-headless
 }
 
 prepare() {

@@ -224,19 +224,20 @@ class OneFormerFusionHead(MaskFormerFusionHead):
         """
         scores = mask_cls.softmax(dim=-1)[:, :-1]
         kept = min(self.test_cfg.get('max_per_image', 100), scores.numel())
-        scores, index = scores.flatten().topk(kept, sorted=False)
-        labels = index % self.num_classes
-        things = labels < self.num_things_classes
-        scores, labels = scores[things], labels[things]
+        # in the order of the queries
+        index = scores.flatten().topk(kept).indices.sort().values
+        index = index[index % self.num_classes < self.num_things_classes]
+        scores, labels = scores.flatten()[index], index % self.num_classes
         # a query stands for several instances when several classes score
-        queries, place = (index[things] //
-                          self.num_classes).unique(return_inverse=True)
+        queries, place = torch.unique_consecutive(
+            index // self.num_classes, return_inverse=True)
         size = resizer.output_size[0] * resizer.output_size[1]
         limit = self.test_cfg.get('max_mask_values', MAX_MASK_VALUES)
         if len(labels) * size <= limit:
             masks, boxes, quality = self._full_masks(mask_logits[queries],
                                                      resizer)
-            masks = masks[place]
+            if len(queries) < len(place):  # each copy counts
+                masks = masks[place]
         else:
             encoded, boxes, quality = self._encoded_masks(
                 mask_logits[queries], resizer, max(limit // (8 * size), 1))

@@ -13,8 +13,7 @@ from mmengine.config import Config, DictAction  # noqa: E402
 from mmengine.device import get_device  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 
-from projects.oneformer.apis import load_config  # noqa: E402
-from projects.oneformer.engine import find_checkpoint  # noqa: E402
+from projects.oneformer import apis, engine  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,10 +61,12 @@ def prepare(args: argparse.Namespace) -> Config:
         FileNotFoundError: If a file that is named does not exist.
         ValueError: If the config does not allow what is asked.
     """
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
     cfg.launcher = args.launcher
     if args.amp:
         use_mixed_precision(cfg)
+    elif get_device() == 'cpu':
+        use_float32(cfg)
     if args.auto_scale_lr:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise ValueError(f'--auto-scale-lr: {args.config} does not state '
@@ -73,6 +74,8 @@ def prepare(args: argparse.Namespace) -> Config:
         cfg.auto_scale_lr.enable = True
     if args.resume:
         resume(cfg, args.resume)
+    apis.check_initial_weights(cfg)
+    apis.check_evaluators(cfg, 'val')
     return cfg
 
 
@@ -84,6 +87,16 @@ def use_mixed_precision(cfg: Config) -> None:
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
+def use_float32(cfg: Config) -> None:
+    """Exchange a wrapper with a gradient scaler, which needs a GPU."""
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
+        print('no GPU was found: training in float32 in place of mixed '
+              'precision')
+        cfg.optim_wrapper.type = 'OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(key, None)
+
+
 def resume(cfg: Config, checkpoint: str) -> None:
     """Let the run continue from a checkpoint, 'auto' being the last one."""
     if checkpoint != 'auto':
@@ -92,7 +105,7 @@ def resume(cfg: Config, checkpoint: str) -> None:
                 f'--resume: checkpoint {checkpoint} does not exist')
         cfg.load_from, cfg.resume = checkpoint, True
         return
-    found = find_checkpoint(cfg.work_dir)
+    found = engine.find_checkpoint(cfg.work_dir)
     if found is None:
         # The weights that the config starts from stay in place.
         print(f'--resume: {cfg.work_dir} has no complete checkpoint, '
@@ -101,15 +114,28 @@ def resume(cfg: Config, checkpoint: str) -> None:
         cfg.load_from, cfg.resume = found, True
 
 
+def fail(error: Exception) -> None:
+    print(f'train.py: error: {error}', file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> None:
     args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = prepare(args)
     except (FileNotFoundError, ValueError) as error:
-        print(f'train.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
-    Runner.from_cfg(cfg).train()
+        fail(error)
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(engine.CheckpointFitHook())
+    try:
+        apis.build_data(runner, ('train', 'val'))
+    except (ImportError, OSError, ValueError) as error:
+        fail(error)
+    try:
+        runner.train()
+    except engine.CheckpointMisfit as error:
+        fail(error)
 
 
 if __name__ == '__main__':

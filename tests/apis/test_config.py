@@ -118,6 +118,77 @@ def test_bad_annotation_is_named(tmp_path, text, words):
         assert word in str(error.value)
 
 
+def test_categories_need_nothing_on_disk():
+    dataset = dict(
+        type='PanopticDataset',
+        categories='ade20k',
+        data_root='nowhere/',
+        ann_file='absent.json')
+    assert counts(complete_config(make_config(dataset))) == (100, 50)
+    cfg = make_config(dataset, num_things_classes=80)
+    with pytest.raises(
+            ValueError,
+            match='num_things_classes=80, but train_dataloader.dataset'
+            r"\.categories='ade20k' has 100"):
+        complete_config(cfg)
+
+
+def test_categories_come_before_annotations(tmp_path):
+    path = write_annotation(tmp_path, CATEGORIES)
+    cfg = make_config(dict(ann_file=str(path)))
+    cfg.val_dataloader = dict(dataset=dict(categories=CATEGORIES[1:]))
+    assert counts(complete_config(cfg)) == (2, 0)
+
+
+def test_categories_of_a_mixture():
+    dataset = dict(
+        type='MixedDataset',
+        categories=CATEGORIES,
+        datasets=[
+            dict(type='InstanceDataset', ann_file='absent.json'),
+            dict(type='SemanticDataset')
+        ])
+    assert counts(complete_config(make_config(dataset))) == (2, 1)
+
+
+def test_categories_that_do_not_say_what_they_are():
+    for kind, expected in (('InstanceDataset', (3, 0)), ('SemanticDataset',
+                                                         (0, 3))):
+        dataset = dict(type=kind, categories=['sky', 'car', 'bus'])
+        assert counts(complete_config(make_config(dataset))) == expected
+
+
+def test_categories_that_are_none(tmp_path):
+    cfg = make_config(dict(categories='ade'))
+    with pytest.raises(FileNotFoundError, match="train_dataloader.*'ade'"):
+        complete_config(cfg)
+    cfg = make_config(dict(categories=[dict(id=1, name='sky')]))
+    with pytest.raises(ValueError, match="train_dataloader.*'sky'.*isthing"):
+        complete_config(cfg)
+
+
+def test_instance_annotation_has_things_only(tmp_path):
+    path = tmp_path / 'instances.json'
+    categories = [dict(id=3, name='cat'), dict(id=1, name='dog')]
+    annotation = dict(image_id=1, category_id=3, segmentation=[])
+    path.write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=1)],
+                annotations=[annotation],
+                categories=categories)))
+    cfg = make_config(dict(type='InstanceDataset', ann_file=str(path)))
+    assert counts(complete_config(cfg)) == (2, 0)
+
+
+def test_the_list_of_a_semantic_data_set_is_no_annotation(tmp_path):
+    path = tmp_path / 'train.txt'
+    path.write_text('0001\n')
+    cfg = make_config(dict(type='SemanticDataset', ann_file=str(path)))
+    with pytest.raises(ValueError, match='no data set .* names categories'):
+        complete_config(cfg)
+
+
 def test_load_config(tmp_path):
     path = tmp_path / 'toy.py'
     path.write_text(

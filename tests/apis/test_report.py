@@ -77,3 +77,33 @@ def test_token_table():
                                              ['instance', '20.0'],
                                              ['semantic', '30.0']]
     assert under_own_tokens(results, TASKS)['PQ'] == 10.0
+
+
+FURTHER = {
+    **{
+        key.replace('instance/', 'instance_original/'): value / 2
+        for key, value in METRICS.items() if key.startswith('instance/')
+    }, 'cityscapes/AP': 33.3,
+    'cityscapes/AP50': math.nan
+}
+
+
+def test_further_instance_results_are_rows_of_their_own():
+    numbers = percentages({**METRICS, **FURTHER}, TASKS)
+    assert len(numbers) == 18 + 6 + 2
+    assert numbers['AP_i'] == 12.7 and numbers['AP_i75'] == 10
+    table = result_table(numbers, TASKS)
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[5:8] == [
+        ['all', '25.4', '50.0', '20.0', '10.0', '30.0', '-'],
+        ['original', '12.7', '25.0', '10.0', '5.0', '15.0', '-'],
+        ['cityscapes', '33.3', '-'],
+    ]
+    assert summary_line(numbers, TASKS) == 'PQ 41.3 AP 25.4 mIoU 77.8'
+
+
+def test_further_results_under_tokens():
+    numbers = percentages({**METRICS, **FURTHER}, TASKS)
+    own = under_own_tokens({task: numbers for task in TASKS}, TASKS)
+    assert own == numbers
+    assert 'AP_i' not in percentages({**METRICS, **FURTHER}, ('panoptic', ))

@@ -16,6 +16,8 @@ sys.path.insert(0, str(HERE))
 
 import toy  # noqa: E402, isort: skip
 
+from tests.helpers import write_panoptic_dataset  # noqa: E402
+
 ROOT = HERE.parents[1]
 CONFIG = str(HERE / 'toy_config.py')
 
@@ -186,9 +188,26 @@ def test_mixed_precision(prepare, train, monkeypatch):
         prepare('--amp')
 
 
-def test_resume_without_checkpoint_keeps_initial_weights(prepare, capsys):
-    cfg = prepare('--resume', '--cfg-options', 'load_from=weights.pth')
-    assert cfg.load_from == 'weights.pth' and not cfg.resume
+def test_mixed_precision_of_the_config_needs_a_gpu(prepare, train, monkeypatch,
+                                                   capsys):
+    options = [
+        '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper',
+        'optim_wrapper.loss_scale=dynamic'
+    ]
+    monkeypatch.setattr(train, 'get_device', lambda: 'cuda')
+    assert prepare(*options).optim_wrapper.type == 'AmpOptimWrapper'
+    monkeypatch.setattr(train, 'get_device', lambda: 'cpu')
+    wrapper = prepare(*options).optim_wrapper
+    assert wrapper.type == 'OptimWrapper' and 'loss_scale' not in wrapper
+    assert 'training in float32' in capsys.readouterr().out
+
+
+def test_resume_without_checkpoint_keeps_initial_weights(
+        prepare, capsys, tmp_path):
+    weights = str(tmp_path / 'weights.pth')
+    torch.save(dict(weight=torch.zeros(9)), weights)
+    cfg = prepare('--resume', '--cfg-options', f'load_from={weights}')
+    assert cfg.load_from == weights and not cfg.resume
     assert 'no complete checkpoint' in capsys.readouterr().out
 
 
@@ -198,6 +217,117 @@ def test_resume_takes_the_last_complete_one(prepare, tmp_path):
         (tmp_path / 'iter_2.pth').read_bytes()[:-30])
     cfg = prepare('--resume')
     assert cfg.resume and cfg.load_from == str(tmp_path / 'iter_2.pth')
+
+
+@pytest.fixture
+def run(train, monkeypatch, capsys, tmp_path):
+    """The error that train.py ends with on a config made from the toy."""
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setenv('TOY_TRACE', str(tmp_path / 'trace.jsonl'))
+
+    def run(text, *options):
+        config = tmp_path / 'config.py'
+        config.write_text(f'_base_ = [{CONFIG!r}]\n{text}')
+        # One runner per experiment: MMEngine reuses a logger by its name.
+        monkeypatch.setattr(sys, 'argv', [
+            'train.py',
+            str(config), '--work-dir',
+            str(tmp_path / 'work'), '--cfg-options', *options,
+            f'experiment_name={tmp_path.name}'
+        ])
+        with pytest.raises(SystemExit) as ended:
+            train.main()
+        error = capsys.readouterr().err
+        assert ended.value.code == 2
+        assert not (tmp_path / 'trace.jsonl').exists(), 'nothing was loaded'
+        lines = error.splitlines()
+        assert lines[-1].startswith('train.py: error: ')
+        assert 'Traceback' not in error
+        return lines[-1]
+
+    return run
+
+
+def with_data(train, val, evaluator='PanopticQualityMetric'):
+    """Config text that trains and validates on these data sets."""
+    evaluator = repr(dict(type=evaluator))
+    return f"""
+train_dataloader = dict(dataset=dict(_delete_=True, **{train!r}))
+val_dataloader = dict(
+    batch_size=1, num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False), dataset={val!r})
+val_evaluator = [{evaluator}]
+val_cfg = dict(_delete_=True, type='ValLoop')
+model = dict(num_things_classes=2, num_stuff_classes=2)
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Data sets of both splits, with a toy of a pipeline."""
+    return [
+        dict(write_panoptic_dataset(tmp_path, split=split), pipeline=[])
+        for split in ('train', 'val')
+    ]
+
+
+def test_a_missing_split_is_named_before_training(run, data, tmp_path):
+    (tmp_path / 'panoptic_val.json').unlink()
+    assert 'panoptic_val.json' in run(with_data(*data))
+
+
+def test_a_wrong_tree_is_named_before_training(run, data, tmp_path):
+    (tmp_path / 'panoptic_val').rename(tmp_path / 'panoptic')
+    assert f'{tmp_path}/panoptic_val' in run(with_data(*data))
+
+
+def test_other_categories_are_named_before_training(run, data, tmp_path):
+    data[0]['categories'] = 'cityscapes'
+    options = 'model.num_things_classes=8', 'model.num_stuff_classes=11'
+    assert 'panoptic_train.json' in run(with_data(*data), *options)
+
+
+def test_data_sets_of_different_classes(run, data, tmp_path):
+    path = tmp_path / 'panoptic_val.json'
+    path.write_text(path.read_text().replace('"car"', '"bus"'))
+    assert "is 'car' in train_dataloader, 'bus' in" in run(with_data(*data))
+
+
+def test_an_annotation_that_cannot_answer(run, data):
+    data[1]['type'] = 'InstanceDataset'
+    assert ('measures the panoptic task, which the annotation of '
+            'InstanceDataset') in run(with_data(*data))
+
+
+def test_a_checkpoint_that_does_not_fit(run, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(toy.ToyModel(5, 1).state_dict(), path)
+    error = run(
+        f'load_from = {str(path)!r}\ndefault_hooks = dict(logger=None)')
+    assert f'checkpoint {path} does not fit the model' in error
+    assert 'head.weight [6, 8] instead of [3, 8]' in error
+
+
+def test_a_checkpoint_that_is_cut_short(run, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(toy.ToyModel(2, 1).state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert f'{path} cannot be read' in run(f'load_from = {str(path)!r}')
+
+
+def test_an_error_during_training_is_not_hidden(train, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(HERE))
+
+    def fail(*args, **kwargs):
+        raise ValueError('a mistake in the model')
+
+    monkeypatch.setattr(toy.ToyModel, 'forward', fail)
+    monkeypatch.setattr(sys, 'argv', [
+        'train.py', CONFIG, '--work-dir',
+        str(tmp_path), '--cfg-options', f'experiment_name={tmp_path.name}'
+    ])
+    with pytest.raises(ValueError, match='a mistake in the model'):
+        train.main()
 
 
 @pytest.mark.parametrize('arguments, words', [

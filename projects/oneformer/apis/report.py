@@ -2,16 +2,27 @@
 import math
 from typing import Dict, Sequence
 
+_AP_PARTS = (('', ''), ('50', '_50'), ('75', '_75'), ('_s', '_s'),
+             ('_m', '_m'), ('_l', '_l'))
+
 #: Per task: name of a number, key that the evaluators give it, and what makes
 #: it a percentage. The first is the task's headline.
 NUMBERS = dict(
     panoptic=[(name + part, f'panoptic/{name}{part}', 1)
               for part in ('', '_th', '_st') for name in ('PQ', 'SQ', 'RQ')],
     instance=[(f'AP{part}', f'instance/segm_mAP{suffix}', 100)
-              for part, suffix in (('', ''), ('50', '_50'), ('75', '_75'),
-                                   ('_s', '_s'), ('_m', '_m'), ('_l', '_l'))],
+              for part, suffix in _AP_PARTS],
     semantic=[(name, f'semantic/{name}', 1)
               for name in ('mIoU', 'aAcc', 'mAcc')])
+
+#: Instance results that some data sets have besides, each a row of its own:
+#: against COCO's original annotation (`InstanceMetric` with the prefix
+#: 'instance_original'), and by cityscapesscripts.
+FURTHER_ROWS = dict(
+    original=[(f'AP_i{part}', f'instance_original/segm_mAP{suffix}', 100)
+              for part, suffix in _AP_PARTS],
+    cityscapes=[('AP_cs', 'cityscapes/AP', 1),
+                ('AP_cs50', 'cityscapes/AP50', 1)])
 
 #: The columns of the paper's Table 8.
 TOKEN_COLUMNS = dict(
@@ -25,11 +36,22 @@ def percentages(metrics: Dict[str, float], tasks: Sequence[str]) -> dict:
         dict: Name (PQ, AP50, mIoU, ...) to percentage; None where the number
         is undefined, as AP of a size that no instance has.
     """
+    wanted = [number for task in tasks for number in NUMBERS[task]]
+    wanted += [
+        number for task in tasks for number in _further(task)
+        if number[1] in metrics
+    ]
     return {
         name: _percentage(metrics[key], scale)
-        for task in tasks
-        for name, key, scale in NUMBERS[task]
+        for name, key, scale in wanted
     }
+
+
+def _further(task: str) -> list:
+    """The numbers of a task that not every evaluation gives."""
+    if task != 'instance':
+        return []
+    return [number for row in FURTHER_ROWS.values() for number in row]
 
 
 def _percentage(value: float, scale: float):
@@ -50,6 +72,10 @@ def result_table(numbers: dict, tasks: Sequence[str]) -> str:
         else:
             rows.append(['', *names])
             rows.append(['all'] + [numbers[name] for name in names])
+        if task == 'instance':
+            rows += [[label] + [numbers[name] for name, _, _ in row]
+                     for label, row in FURTHER_ROWS.items()
+                     if row[0][0] in numbers]
     return _align(rows)
 
 
@@ -72,7 +98,8 @@ def under_own_tokens(numbers: Dict[str, dict], tasks: Sequence[str]) -> dict:
     return {
         name: numbers[task][name]
         for task in tasks
-        for name, _, _ in NUMBERS[task]
+        for name, _, _ in NUMBERS[task] + _further(task)
+        if name in numbers[task]
     }
 
 

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 
+from projects.oneformer.apis import augment_test_data, load_config
+from projects.oneformer.models import OneFormerTTAModel
 from projects.oneformer.tasks import TASKS
+from tests.helpers import make_samples, write_panoptic_dataset
+from tests.models import tiny
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -105,7 +112,7 @@ def test_predictions_to_file(run, tmp_path):
 
 def test_drawing_is_switched_on(tool, monkeypatch, tmp_path):
     checkpoint = tmp_path / 'toy.pth'
-    checkpoint.touch()
+    torch.save(dict(weight=torch.zeros(1)), checkpoint)
     monkeypatch.setattr(
         sys, 'argv',
         ['test.py', CONFIG,
@@ -113,6 +120,68 @@ def test_drawing_is_switched_on(tool, monkeypatch, tmp_path):
     cfg = tool.prepare(tool.parse_args())
     assert cfg.default_hooks.visualization.draw
     assert cfg.default_hooks.visualization.test_out_dir == 'drawn'
+
+
+def write_config(tmp_path, text):
+    path = tmp_path / 'config.py'
+    path.write_text(f'_base_ = [{CONFIG!r}]\n{text}')
+    return str(path)
+
+
+def test_a_second_instance_metric(run, tmp_path):
+    text = """
+test_evaluator = [*_base_.test_evaluator,
+                  dict(type='ToyInstance', prefix='instance_original')]
+"""
+    lines = run(config=write_config(tmp_path, text))
+    assert ['original', *['20.8'] * 6] in lines
+    assert lines[-1] == ['PQ', '20.8', 'AP', '20.8', 'mIoU', '20.8']
+    assert read(tmp_path /
+                'test_results.json')['AP_i50'] == pytest.approx(20.8)
+    lines = run('--task-table', config=write_config(tmp_path, text))
+    assert lines[-1] == ['PQ', '20.8', 'AP', '20.8', 'mIoU', '20.8']
+
+
+def test_two_of_three_tasks(run, tmp_path):
+    text = """
+model = dict(test_cfg=dict(tasks=('panoptic', 'semantic')))
+test_evaluator = [dict(type='ToyPanoptic'), dict(type='ToySemantic')]
+"""
+    lines = run(config=write_config(tmp_path, text))
+    assert lines[-1] == ['PQ', '20.8', 'mIoU', '20.8']
+    lines = run('--task-table', config=write_config(tmp_path, text))
+    assert ['token', 'PQ', 'PQ_th', 'PQ_st', 'mIoU'] in lines
+
+
+def fails(run, capsys, *arguments, **changed):
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments, **changed)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and 'Traceback' not in error
+    last = error.splitlines()[-1]
+    assert last.startswith('test.py: error: ')
+    return last
+
+
+def test_bad_data_is_one_line(run, capsys, tmp_path):
+    dataset = write_panoptic_dataset(tmp_path, split='val')
+    (tmp_path / 'val/image_1.png').unlink()
+    text = f"""
+model = dict(num_things_classes=2, num_stuff_classes=2)
+test_dataloader = dict(dataset=dict(_delete_=True, pipeline=[], **{dataset}))
+"""
+    error = fails(run, capsys, config=write_config(tmp_path, text))
+    assert f'{tmp_path}/val/image_1.png' in error
+
+
+def test_a_checkpoint_of_another_model_is_one_line(run, capsys, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(toy.ToyModel(3, 1).state_dict(), path)
+    error = fails(run, capsys, checkpoint=str(path))
+    assert 'head.weight [4, 8] instead of [3, 8]' in error
+    path.write_bytes(path.read_bytes()[:-100])
+    error = fails(run, capsys, checkpoint=str(path))
+    assert f'{path} cannot be read' in error
 
 
 @pytest.mark.parametrize('arguments, changed, words', [
@@ -124,6 +193,12 @@ def test_drawing_is_switched_on(tool, monkeypatch, tmp_path):
       ], {}, "task 'depth' is unknown"),
     (['--cfg-options', 'test_evaluator.type=ToyOther', 'test_evaluator=None'
       ], {}, "no test evaluator for task 'panoptic'"),
+    (['--cfg-options', 'test_evaluator.2.prefix=other'
+      ], {}, "no test evaluator for task 'instance'"),
+    (['--tta', '--cfg-options', 'test_evaluator=None'
+      ], {}, "no test evaluator for task 'semantic'"),
+    (['--tta', '--cfg-options', 'test_dataloader.dataset.pipeline=[]'
+      ], {}, 'does not end in PackDetInputs'),
 ])
 def test_bad_command_line_is_one_line(run, capsys, arguments, changed, words):
     with pytest.raises(SystemExit) as ended:
@@ -134,11 +209,76 @@ def test_bad_command_line_is_one_line(run, capsys, arguments, changed, words):
     assert error.count('\n') == 1
 
 
+@pytest.fixture
+def street(tmp_path):
+    """A tiny OneFormer, its checkpoint and three images to test it on."""
+    categories = [
+        dict(id=i, name=name, isthing=int(i < 3), color=[i, i, i])
+        for i, name in enumerate(tiny.CLASSES)
+    ]
+    # large enough for half of it to pass the tiny model
+    dataset = write_panoptic_dataset(tmp_path,
+                                     make_samples(3, (96, 112), categories),
+                                     categories, 'val')
+    model = tiny.build()
+    torch.save(model.state_dict(), tmp_path / 'tiny.pth')
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(
+            type='PackDetInputs',
+            meta_keys=('img_path', 'ori_shape', 'img_shape', 'seg_map_path',
+                       'segments_info'))
+    ]
+    Config(
+        dict(
+            custom_imports=dict(imports=['projects.oneformer']),
+            default_scope='mmdet',
+            model=tiny.tiny_config(),
+            test_dataloader=dict(
+                batch_size=1,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(dataset, pipeline=pipeline, test_mode=True)),
+            test_cfg=dict(type='TestLoop'),
+            test_evaluator=[
+                dict(type='PanopticQualityMetric'),
+                dict(type='SemanticMetric')
+            ])).dump(tmp_path / 'street.py')
+    return dict(
+        config=str(tmp_path / 'street.py'),
+        checkpoint=str(tmp_path / 'tiny.pth'))
+
+
+def test_scales_and_flips(run, tmp_path, street):
+    out = tmp_path / 'predictions.pkl'
+    lines = run('--tta', '--out', str(out), **street)
+    assert lines[-1][0] == 'mIoU' and len(lines[-1]) == 2
+    results = read(tmp_path / 'test_results_tta.json')
+    assert set(results) == {'mIoU', 'aAcc', 'mAcc'}
+    # the same by hand; the config is there as it was
+    cfg = load_config(street['config'])
+    augment_test_data(cfg)
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    data = pseudo_collate([dataset[0]])
+    assert len(data['inputs']) == 12
+    sample, = OneFormerTTAModel(tiny.build()).test_step(data)
+    predicted = pickle.loads(out.read_bytes())[0]['pred_sem_seg']['sem_seg']
+    assert torch.equal(predicted, sample.pred_sem_seg.sem_seg)
+    # one size and no flip is another answer
+    plain = run('--tasks', 'semantic', '--out', str(out), **street)
+    assert plain[-1][0] == 'mIoU'
+    assert read(tmp_path / 'test_results.json') != results
+    assert read(tmp_path / 'test_results_tta.json') == results
+
+
 @pytest.mark.parametrize('arguments, words', [
     (['--task-table', '--out', 'x.pkl'], 'predictions of one pass'),
     (['--out', 'x.json'], 'must end in .pkl'),
+    (['--tta', '--tasks', 'instance'], 'not go with --tasks instance'),
+    (['--tta', '--tasks', 'semantic', 'panoptic'
+      ], 'not go with --tasks semantic panoptic'),
+    (['--tta', '--task-table'], '--tta does not go with --task-table'),
 ])
-def test_bad_out(run, capsys, arguments, words):
+def test_options_that_do_not_go_together(run, capsys, arguments, words):
     with pytest.raises(SystemExit) as ended:
         run(*arguments)
     assert ended.value.code == 2

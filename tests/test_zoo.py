@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 from modelindex.load_model_index import load as load_index
 
+from projects.oneformer.analysis import coco_complexity, complexity
 from projects.oneformer.checkpoints import build_on_meta
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -181,6 +182,25 @@ def test_model_is_what_the_metafile_and_the_readme_say(models, name):
 def test_multiply_adds_agree(models, name):
     count = models[name].metadata.data['FLOPs']
     assert ROWS[name].cells['multiply-adds'] == f'{count / 1e9:.1f}G'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [
+    row.name for family in FAMILIES for row in rows_of(family)
+    if family in ('ade20k', 'cityscapes', 'coco', 'mapillary')
+])  # yapf: disable
+def test_multiply_adds_are_what_is_counted(models, name):
+    """On an image of the size of the crop; COCO: on its sizes in testing."""
+    cfg = Config.fromfile(ROWS[name].config)
+    if models[name].metadata.data['Training Data'] == 'COCO':
+        result = coco_complexity(cfg)
+    else:
+        crop, = (
+            step.crop_size for step in cfg.train_dataloader.dataset.pipeline
+            if step.type == 'RandomCrop')
+        result = complexity(cfg, crop[::-1])
+    assert models[name].metadata.data['FLOPs'] / 1e9 == pytest.approx(
+        result.official.total / 1e9, abs=0.051)
 
 
 @pytest.mark.parametrize('name', ROWS)

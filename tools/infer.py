@@ -5,6 +5,8 @@
 Run again, it does what is not done yet.
 """
 import argparse
+import hashlib
+import json
 import sys
 import warnings
 from datetime import datetime
@@ -86,6 +88,7 @@ def prepare(args: argparse.Namespace) -> tuple:
     tasks = check_tasks(
         args.tasks or (cfg.model.get('test_cfg') or {}).get('tasks', TASKS))
     products = apis.products_of(args.save, tasks)
+    content = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
     inferencer = apis.OneFormerInferencer(
         cfg, args.checkpoint, args.device, show_progress=False)
     settings = dict(
@@ -95,7 +98,8 @@ def prepare(args: argparse.Namespace) -> tuple:
         tasks=tasks,
         palette=args.palette,
         score_thr=args.score_thr,
-        cfg_options=args.cfg_options)
+        cfg_options=args.cfg_options,
+        config_content=hashlib.sha256(content.encode()).hexdigest()[:8])
     folder = apis.ResultFolder(
         Path(args.out), settings, inferencer.model.dataset_meta)
     return files, errors, apis.BatchInference(inferencer, folder, products,

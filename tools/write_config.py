@@ -76,7 +76,7 @@ def parse_args() -> argparse.Namespace:
         '--iterations',
         type=positive,
         help='steps of training (default: for 50 epochs, or 20 from a '
-        'checkpoint)')
+        'checkpoint, but 1000 to 90000)')
     training.add_argument(
         '--crop-size',
         type=positive,
@@ -127,9 +127,9 @@ def find_splits(args: argparse.Namespace) -> Dict[str, dict]:
     val = find_split(args, args.val, args.val_images or args.images,
                      args.val_pngs)
     if val['type'] != train['type']:
-        raise ValueError(f'{args.annotation} is for a {train["type"]}, '
-                         f'{args.val} for a {val["type"]}: they must be of '
-                         'the same kind')
+        raise ValueError(f'{args.annotation} is for {train["type"]}, '
+                         f'{args.val} for {val["type"]}: they must be of the '
+                         'same kind')
     if 'seg' in train['data_prefix'] and os.path.samefile(
             train['data_prefix']['seg'], val['data_prefix']['seg']):
         # each JSON names its own PNGs

@@ -92,10 +92,13 @@ def test_all_formats(run, images, inferencer):
     ids = DATASET_META['category_ids']
     assert annotation['file_name'] == 'b_1.png'
     assert annotation['image_id'] == coco['images'][1]['id']
-    assert [(s['id'], s['category_id'], s['area'], s['bbox'], s['score'])
-            for s in annotation['segments_info']
-            ] == [(s['id'], ids[s['label']], s['area'], s['bbox'], s['score'])
-                  for s in result['segments_info']]
+    written, segments = annotation['segments_info'], result['segments_info']
+    assert [
+        (s['id'], s['category_id'], s['area'], s['bbox']) for s in written
+    ] == [(s['id'], ids[s['label']], s['area'], s['bbox']) for s in segments]
+    # other tasks beside it are other batches, which round differently
+    assert [s['score']
+            for s in written] == pytest.approx([s['score'] for s in segments])
 
     labels = cv2.imread(
         str(run.out / 'semantic/b_1.png'), cv2.IMREAD_UNCHANGED)

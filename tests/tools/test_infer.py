@@ -94,6 +94,18 @@ def test_second_run_does_the_rest(run, folder, model):
         'and is now 0.5; choose another folder, or delete this one')
 
 
+def test_a_config_that_was_edited(run, folder, model):
+    config = folder / 'config.py'
+    config.write_text(Path(model[0]).read_text())
+    args = ('images', config, model[1], '--tasks', 'semantic', '--out', 'out')
+    assert run(*args)[0] == 0
+    config.write_text(
+        Path(model[0]).read_text().replace('iou_thr=0.0', 'iou_thr=0.5'))
+    status, _, (error, ) = run(*args)
+    assert status == 2
+    assert 'out has results of another run: config_content was ' in error
+
+
 def test_one_broken_input_does_not_stop_the_rest(run, folder, model):
     (folder / 'broken.jpg').write_text('no image')
     (folder / 'broken.mp4').write_text('no video')
@@ -119,6 +131,7 @@ def test_one_broken_input_does_not_stop_the_rest(run, folder, model):
      "format 'gif' is unknown: choose from overlay, sheet, coco-panoptic"),
     (['images'], ['--tasks', 'semantic', '--save', 'coco-instance'],
      "format 'coco-instance' needs the task 'instance', which is not asked"),
+    (['images'], ['--device', 'abacus'], 'device abacus cannot be used: '),
     (['.'], [], 'folder . has no image or video'),
     (['none.jpg'], [], 'none.jpg does not exist'),
 ])
@@ -133,10 +146,13 @@ def test_config_and_checkpoint_that_do_not_fit(run, folder, model):
     config, checkpoint = model
     torch.save(dict(state_dict={'a': torch.zeros(3)}), 'other.pth')
     Path('cut.pth').write_bytes(Path(checkpoint).read_bytes()[:5000])
+    Path('data.py').write_text('val_dataloader = dict()')
     messages = {
         (config, 'none.pth'): 'checkpoint none.pth does not exist',
         (config, 'cut.pth'): 'cut.pth cannot be read; it is cut short or no',
         ('none.py', checkpoint): 'none.py is neither a config file that',
+        ('cut.pth', checkpoint): 'cut.pth is no config: it must end in .py',
+        ('data.py', checkpoint): 'data.py configures no model',
         (config, 'other.pth'): 'annotation file absent.json does not exist',
     }
     for files, message in messages.items():

@@ -220,7 +220,7 @@ def test_more_masks_than_queries(run, tmp_path):
 @pytest.mark.parametrize('change, message', [
     (dict(annotation='data/mine/none.json'), 'none.json does not exist'),
     (dict(annotation='data/mine/instances_train.json'),
-     'instances_train.json is for a InstanceDataset'),
+     'instances_train.json is for InstanceDataset'),
     (dict(annotation='data/mine/semantic_train'), '--classes'),
     (dict(annotation='data/mine/train/image_0.png'), 'is not a JSON file'),
     (dict(images='data/mine/images'), 'folder data/mine/images does not'),

@@ -56,7 +56,7 @@ class OneFormerInferencer(DetInferencer):
     Raises:
         FileNotFoundError: If there is no such config, model or checkpoint.
         ValueError: If the checkpoint does not fit the config, or it is
-            unknown what the classes are.
+            unknown what the classes are, or the device cannot be used.
     """
 
     preprocess_kwargs = {'tasks', 'semantic_scores'}
@@ -187,7 +187,11 @@ class OneFormerInferencer(DetInferencer):
         model = MODELS.build(cfg.model)
         model.cfg = cfg
         self._load_weights_to_model(model, checkpoint, cfg)
-        return model.to(device).eval()
+        try:
+            return model.to(device).eval()
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(
+                f'device {device} cannot be used: {error}') from error
 
     def _load_weights_to_model(self, model: nn.Module,
                                checkpoint: Optional[dict],
@@ -218,11 +222,15 @@ class OneFormerInferencer(DetInferencer):
 
     def _init_visualizer(self, cfg: Union[Config,
                                           ConfigDict]) -> TaskVisualizer:
-        """The config's visualizer if it is ours, or else a new one."""
-        if cfg.get('visualizer', {}).get('type') == 'TaskVisualizer':
-            return super()._init_visualizer(cfg)
+        """The config's visualizer if it is ours, or else a new one.
+
+        Without the backends of a training, which have no folder here.
+        """
+        settings = cfg.get('visualizer') or {}
+        if settings.get('type') != 'TaskVisualizer':
+            settings = dict(type='TaskVisualizer')
         return super()._init_visualizer(
-            ConfigDict(visualizer=dict(type='TaskVisualizer')))
+            ConfigDict(visualizer=dict(settings, vis_backends=None)))
 
     def _inputs_to_list(
             self, inputs: Union[ImageInput,

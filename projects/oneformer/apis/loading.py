@@ -14,6 +14,8 @@ from ..datasets import panoptic_metainfo
 from .config import (annotation_files, annotation_metainfo, complete_config,
                      named_categories)
 
+#: What MMEngine takes for a config.
+CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 #: The root of the repository, where the model index stands.
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -62,12 +64,16 @@ def inference_config(model: str, options: Optional[dict] = None) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file or model.
+        ValueError: If it is no config of a model.
     """
-    if Path(model).is_file():
-        cfg = Config.fromfile(model)
-    else:
-        cfg, _ = find_model(model)
+    path = Path(model)
+    if path.is_file() and path.suffix not in CONFIG_SUFFIXES:
+        raise ValueError(f'{model} is no config: it must end in '
+                         f'{" or ".join(CONFIG_SUFFIXES)}')
+    cfg = Config.fromfile(model) if path.is_file() else find_model(model)[0]
     cfg.merge_from_dict(options or {})
+    if 'model' not in cfg:
+        raise ValueError(f'{model} configures no model')
     return cfg
 
 

@@ -22,9 +22,9 @@ class PanopticDataset(BaseSegmentationDataset):
              data_prefix=dict(img='train/', seg='panoptic_train/'))
 
     A sample has ``height``, ``width``, ``seg_map_path`` and
-    ``segments_info``, a list of ``dict(id, label, iscrowd)``, perhaps with
-    the ``area`` that the JSON gives, in the order of
-    the JSON, besides what `BaseSegmentationDataset` says.
+    ``segments_info``, a list of ``dict(id, label, iscrowd)`` in the order of
+    the JSON, with the ``area`` where the JSON gives it, besides what
+    `BaseSegmentationDataset` says.
 
     Args:
         ann_file (str): The JSON.

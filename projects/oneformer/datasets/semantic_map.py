@@ -36,7 +36,7 @@ def read_semantic_map(path: str,
         values = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'{path} cannot be decoded: it is corrupt or no '
-                         f'image ({error})') from error
+                         'image') from error
     if image.mode not in ('L', 'P', '1'):
         raise ValueError(f'{path} has pixels of mode {image.mode}: a label '
                          'PNG is 8-bit with one channel, grey or a palette')

@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS
 from .base_dataset import BaseSegmentationDataset
 from .checks import some
 from .coco_json import is_instance_json, load_coco_json
-from .semantic_map import read_semantic_map
+from .semantic_map import UNEXPECTED, read_semantic_map
 
 #: How each kind of annotation is loaded.
 LOADING = dict(
@@ -108,7 +108,7 @@ def _check_values(dataset: BaseSegmentationDataset, num_samples: int) -> None:
     num_classes = len(infos[0]['classes'])
     text = (f'the label PNGs of {dataset.origin} have the values '
             f'{some(found, 20)}')
-    unexpected = [value for value in found if labels[value] == -2]
+    unexpected = [value for value in found if labels[value] == UNEXPECTED]
     if unexpected:
         raise ValueError(
             f'{text}, of which {some(unexpected)} stand for none of the '

@@ -1,6 +1,7 @@
 """The page itself, made with Gradio, and the server that hands it out."""
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from html import escape
@@ -212,6 +213,20 @@ def build(page: Page, title: str, max_upload_mb: int) -> gr.Blocks:
     return blocks
 
 
+def check_address(host: str, port: int) -> None:
+    """Check that a server can listen there; Gradio speaks of its own options.
+
+    Raises:
+        OSError: If it cannot.
+    """
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise OSError(f'port {port} of {host} cannot be used: '
+                      f'{error.strerror or error}') from None
+
+
 def serve(inferencer: OneFormerInferencer, title: str, host: str, port: int,
           max_upload_mb: int, score_thr: float,
           when_ready: Callable[[str], None]) -> None:
@@ -237,6 +252,7 @@ def serve(inferencer: OneFormerInferencer, title: str, host: str, port: int,
         blocks = build(
             Page(inferencer, Path(folder), score_thr), title, max_upload_mb)
         blocks.queue(max_size=32)
+        check_address(host, port)
         try:
             _, address, _ = blocks.launch(
                 server_name=host,

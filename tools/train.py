@@ -76,6 +76,7 @@ def prepare(args: argparse.Namespace) -> Config:
         resume(cfg, args.resume)
     apis.check_initial_weights(cfg)
     apis.check_evaluators(cfg, 'val')
+    apis.check_training_tasks(cfg)
     return cfg
 
 

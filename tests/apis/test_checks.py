@@ -4,7 +4,8 @@ import torch
 from mmengine.config import Config
 
 from projects.oneformer.apis import (check_checkpoint_file, check_evaluators,
-                                     check_initial_weights)
+                                     check_initial_weights,
+                                     check_training_tasks)
 from projects.oneformer.apis.checks import check_same_classes
 from projects.oneformer.checkpoints import CheckpointError
 
@@ -25,6 +26,34 @@ def make_config(evaluators, dataset='PanopticDataset', tasks=None, **keys):
 
 def check(*args, **kwargs):
     check_evaluators(make_config(*args, **kwargs), 'val')
+
+
+def training(*kinds, tasks=None, **keys):
+    return Config(
+        dict(
+            model=dict(test_cfg={} if tasks is None else dict(tasks=tasks)),
+            train_dataloader=dict(
+                dataset=dict(
+                    type='MixedDataset',
+                    datasets=[dict(type=kind) for kind in kinds])),
+            **keys))
+
+
+def test_what_is_asked_must_be_taught():
+    check_training_tasks(training('PanopticDataset'))
+    check_training_tasks(
+        training('InstanceDataset', 'SemanticDataset', 'PanopticDataset'))
+    check_training_tasks(training('InstanceDataset', tasks=('instance', )))
+    # unknown to us, or learnt before
+    check_training_tasks(training('CocoDataset'))
+    check_training_tasks(training('InstanceDataset', load_from='x.pth'))
+    with pytest.raises(
+            ValueError,
+            match='the panoptic task, which no .*'
+            r'\(InstanceDataset\) can teach: .* only instance'):
+        check_training_tasks(training('InstanceDataset'))
+    with pytest.raises(ValueError, match='the panoptic task'):
+        check_training_tasks(training('InstanceDataset', 'SemanticDataset'))
 
 
 def test_evaluators_that_can_be_served():

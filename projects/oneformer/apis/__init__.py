@@ -1,8 +1,8 @@
 """Loading and checking of configs, inference and reporting of results."""
 from .batch import BatchInference, Report, one_line, products_of
 from .checks import (build_data, check_checkpoint_file, check_evaluators,
-                     check_initial_weights, evaluators, metric_class,
-                     task_of_evaluator)
+                     check_initial_weights, check_training_tasks, evaluators,
+                     metric_class, task_of_evaluator)
 from .config import complete_config, load_config
 from .inferencer import OneFormerInferencer
 from .loading import inference_config
@@ -17,8 +17,8 @@ __all__ = [
     'BatchInference', 'OneFormerInferencer', 'OutputError', 'Report',
     'ResultFolder', 'augment_test_data', 'averaging_model', 'build_data',
     'check_checkpoint_file', 'check_evaluators', 'check_initial_weights',
-    'complete_config', 'evaluators', 'find_files', 'inference_config',
-    'load_config', 'metric_class', 'one_line', 'percentages', 'plain_result',
-    'products_of', 'result_table', 'summary_line', 'task_of_evaluator',
-    'token_table', 'under_own_tokens'
+    'check_training_tasks', 'complete_config', 'evaluators', 'find_files',
+    'inference_config', 'load_config', 'metric_class', 'one_line',
+    'percentages', 'plain_result', 'products_of', 'result_table',
+    'summary_line', 'task_of_evaluator', 'token_table', 'under_own_tokens'
 ]

@@ -81,6 +81,31 @@ def _check_annotation(cfg: Config, split: str, evaluator: dict, task: str,
                 f'{name} is none: give the metric its ann_file')
 
 
+def check_training_tasks(cfg: Config) -> None:
+    """Check that what the model is asked is taught.
+
+    A run that starts from a whole model (``load_from``) may have learnt a
+    task before.
+
+    Raises:
+        ValueError: If no training annotation can answer an asked task.
+    """
+    kinds = [dataset for _, dataset in dataset_settings(cfg, ('train', ))]
+    taught = [getattr(dataset_class(kind), 'tasks', None) for kind in kinds]
+    if not kinds or None in taught or cfg.get('load_from'):
+        return
+    taught = {task for tasks in taught for task in tasks}
+    asked = check_tasks((cfg.model.get('test_cfg') or {}).get('tasks', TASKS))
+    untaught = [task for task in asked if task not in taught]
+    if untaught:
+        names = ', '.join(sorted({kind.type for kind in kinds}))
+        raise ValueError(
+            f'{cfg.filename}: model.test_cfg.tasks asks for the '
+            f'{untaught[0]} task, which no annotation in train_dataloader '
+            f'({names}) can teach: name there only {", ".join(sorted(taught))}'
+        )
+
+
 def check_checkpoint_file(path: str) -> None:
     """Check that a checkpoint, if it is a path, is there as a whole.
 

@@ -36,9 +36,7 @@ def test_files_are_all_a_config_names(tmp_path):
     info = val['data_samples'].metainfo
     assert info['ori_shape'] == (360, 480)
     assert Path(info['seg_map_path']).is_file()
-    assert set(info['segments_info'][0]) == {
-        'id', 'label', 'iscrowd', 'area'
-    }
+    assert set(info['segments_info'][0]) == {'id', 'label', 'iscrowd', 'area'}
 
 
 @pytest.mark.parametrize('split, number', [('train', 367), ('val', 101),

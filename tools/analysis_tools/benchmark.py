@@ -16,10 +16,8 @@ sys.path.insert(0, str(ROOT))
 
 import projects.oneformer  # noqa: E402, F401, isort: skip
 import torch  # noqa: E402
-from benchmarks import report  # noqa: E402
+from benchmarks import measure, report  # noqa: E402
 from benchmarks.cases import CASES  # noqa: E402
-from benchmarks.measure import (BenchmarkError, Workload,  # noqa: E402
-                                matrix_rate, measure)
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,16 +72,16 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    workload = Workload((args.image_size, ) * 2, args.queries, args.objects,
-                        args.batch, args.model, args.device, args.threads,
-                        args.compile, args.autocast)
-    rate = matrix_rate(workload.device, workload.threads)
+    workload = measure.Workload(
+        (args.image_size, ) * 2, args.queries, args.objects, args.batch,
+        args.model, args.device, args.threads, args.compile, args.autocast)
+    rate = measure.matrix_rate(workload.device, workload.threads)
     print(f'float32 matrix product: {rate:.0f} GFLOP/s')
     results, failed = [], False
     for name in args.cases or CASES:
         try:
-            results.append(measure(CASES[name], workload, args.rounds))
-        except BenchmarkError as error:
+            results.append(measure.measure(CASES[name], workload, args.rounds))
+        except measure.BenchmarkError as error:
             failed = failed or 'not installed' not in str(error)
             print(f'{name}: left out: {error}', file=sys.stderr)
         else:

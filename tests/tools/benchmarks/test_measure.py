@@ -13,18 +13,15 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[2] / 'tools/analysis_tools')]
 
 import benchmark_toys as toys  # noqa: E402
-from benchmarks import report  # noqa: E402
-from benchmarks.growth import exponents  # noqa: E402
-from benchmarks.measure import Case  # noqa: E402
-from benchmarks.measure import (BenchmarkError, Contender, Timing, Workload,
-                                measure, measure_alone, to_numbers)
+from benchmarks import growth, measure, report  # noqa: E402
 
-WORKLOAD = Workload(queries=7, threads=1)
+Case, Contender = measure.Case, measure.Contender
+WORKLOAD = measure.Workload(queries=7, threads=1)
 
 
 def equal(ours, theirs):
     if ours != theirs:
-        raise BenchmarkError(f'{ours} is not {theirs}')
+        raise measure.BenchmarkError(f'{ours} is not {theirs}')
     return f'both {float(ours[0]):.0f}'
 
 
@@ -34,7 +31,7 @@ CASE = Case('toys', 'a product', Contender('quick', toys.quick),
 
 @pytest.fixture(scope='module')
 def result():
-    return measure(CASE, WORKLOAD, rounds=3)
+    return measure.measure(CASE, WORKLOAD, rounds=3)
 
 
 def test_both_sides_are_measured_in_turn(result):
@@ -73,21 +70,21 @@ def test_report_tells_what_was_asked_and_reached(result):
      'no_such_module not'),
 ])
 def test_what_cannot_be_measured_is_an_error(change, message):
-    with pytest.raises(BenchmarkError, match=message):
-        measure(replace(CASE, **change), WORKLOAD, rounds=1)
+    with pytest.raises(measure.BenchmarkError, match=message):
+        measure.measure(replace(CASE, **change), WORKLOAD, rounds=1)
 
 
 def test_one_side_alone():
-    timing = measure_alone(CASE.ours, WORKLOAD, toys.prepare, rounds=2)
-    assert isinstance(timing, Timing) and len(timing.seconds) == 2
+    timing = measure.measure_alone(CASE.ours, WORKLOAD, toys.prepare, rounds=2)
+    assert isinstance(timing, measure.Timing) and len(timing.seconds) == 2
 
 
 def test_tensors_come_back_as_arrays():
-    value = to_numbers(dict(a=[torch.ones(2)], b=3))
+    value = measure.to_numbers(dict(a=[torch.ones(2)], b=3))
     assert isinstance(value['a'][0], np.ndarray) and value['b'] == 3
 
 
 def test_exponents_of_growth():
     values = [0, 1, 2, 4]
-    first, last = exponents(values, [5, 1, 2, 8])
+    first, last = growth.exponents(values, [5, 1, 2, 8])
     assert (first, last) == pytest.approx((1, 2))

@@ -14,8 +14,8 @@ from projects.oneformer.models import TextMapper
 from projects.oneformer.tasks import padding_text, task_text
 
 from .measure import BenchmarkError, Case, Contender, Workload
-from .models import (images, mask2former, our_model, prepare,
-                     prepare_alone, their_model, train_samples)
+from .models import (images, mask2former, our_model, prepare, prepare_alone,
+                     their_model, train_samples)
 from .modes import as_asked
 
 CONTRASTIVE = 'loss_contrastive'

@@ -5,6 +5,7 @@ RESULT`` by ``test_contrastive_loss.py``. ``MODULE`` is loaded by its path,
 which takes a third of the time of importing the package.
 """
 import importlib.util
+import os
 import sys
 
 import torch
@@ -40,6 +41,7 @@ def gradients(model: nn.Module, loss: torch.Tensor) -> dict:
 def main(module, port, rank, world_size, inputs, result) -> None:
     rank, world_size = int(rank), int(world_size)
     torch.set_num_threads(1)
+    os.environ['GLOO_SOCKET_IFNAME'] = 'lo'
     spec = importlib.util.spec_from_file_location('contrastive_loss', module)
     contrastive_loss = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(contrastive_loss)
@@ -59,7 +61,7 @@ def main(module, port, rank, world_size, inputs, result) -> None:
         results.append(gradients(model, model(queries[own], texts[own])))
     torch.save(results, result)
     dist.barrier()  # the store lives in the first process
-    dist.destroy_process_group()
+    os._exit(0)  # gloo's threads may hang while Python shuts down
 
 
 if __name__ == '__main__':

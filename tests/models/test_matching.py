@@ -2,12 +2,11 @@
 import numpy as np
 import pytest
 import torch
-from mmcv.ops import point_sample
 from mmdet.models.task_modules import CrossEntropyLossCost, HungarianAssigner
 from mmengine.structures import InstanceData
 
 from projects.oneformer.models import BatchHungarianAssigner, MaskPointCost
-from projects.oneformer.models.matching import INVALID_COST, sample_masks
+from projects.oneformer.models.matching import INVALID_COST
 
 D, N, K, P = 3, 10, 5, 50
 
@@ -29,56 +28,6 @@ def predictions(num_masks):
     """Class logits, point logits, labels and point targets of an image."""
     return (torch.randn(D, N, K + 1) * 3, torch.randn(D, N, P) * 4,
             torch.randint(0, K, (num_masks, )), torch.rand(num_masks, P))
-
-
-class TestSampleMasks:
-
-    @pytest.mark.parametrize('dtype', [torch.uint8, torch.bool])
-    @pytest.mark.parametrize('size', [(9, 14), (1, 1), (1, 20), (64, 3)])
-    @pytest.mark.parametrize('shared', [True, False])
-    def test_equals_point_sample_of_floats(self, dtype, size, shared):
-        masks = (torch.rand(4, *size) < 0.5).to(dtype)
-        points = torch.rand(1 if shared else 4, 300, 2)
-        expected = point_sample(masks[:, None].float(),
-                                points.expand(4, -1, -1))[:, 0]
-        actual = sample_masks(masks, points)
-        assert actual.dtype == torch.float32
-        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
-
-    def test_borders_and_the_half_pixel_around(self):
-        height, width = 4, 8
-        masks = torch.ones(1, height, width, dtype=torch.uint8)
-        xs = torch.tensor([0., 0.25, 0.5, 4., 7.5, 7.75, 8.]) / width
-        ys = torch.tensor([0., 0.5, 2., 3.5, 4.]) / height
-        points = torch.cartesian_prod(xs, ys)[None]
-        expected = point_sample(masks[:, None].float(), points)[:, 0]
-        actual = sample_masks(masks, points)
-        torch.testing.assert_close(actual, expected)
-        # half the weight of a border point lies outside, where all is zero
-        assert actual[0, 0] == 0.25 and actual[0, 2] == 0.5
-        assert actual[0, 12] == 1
-
-    def test_values(self):
-        masks = torch.tensor([[[0, 1], [1, 0]]], dtype=torch.bool)
-        points = torch.tensor([[[.75, .25], [.25, .25], [.5, .25], [.5, .5],
-                                [.625, .25]]])
-        torch.testing.assert_close(
-            sample_masks(masks, points), torch.tensor([[1, 0, .5, .5, .75]]))
-
-    def test_more_pixels_than_float32_can_count(self):
-        height, width = 5000, 4000
-        masks = torch.zeros(1, height, width, dtype=torch.uint8)
-        masks[0, -1, -1] = masks[0, -2, -3] = 1
-        points = torch.tensor([[[3999.5, 4999.5], [3997.5, 4998.5],
-                                [3998.5, 4998.5], [3996.5, 4998.5]]])
-        values = sample_masks(masks, points / torch.tensor([width, height]))
-        torch.testing.assert_close(
-            values, torch.tensor([[1., 1., 0., 0.]]), rtol=0, atol=1e-2)
-
-    def test_no_mask(self):
-        masks = torch.zeros(0, 6, 7, dtype=torch.uint8)
-        assert sample_masks(masks, torch.rand(1, P, 2)).shape == (0, P)
-        assert sample_masks(masks, torch.rand(0, P, 2)).shape == (0, P)
 
 
 def test_mask_cost_equals_the_binary_cross_entropy_cost():

@@ -1,5 +1,5 @@
 """Matching the predictions of a step with the ground truth, all at once."""
-from typing import List, Tuple
+from typing import Iterable, List, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -11,35 +11,6 @@ from torch import Tensor
 
 #: Stands for a cost that is NaN or infinite: worse than any real one.
 INVALID_COST = 1e6
-
-
-def sample_masks(masks: Tensor, points: Tensor) -> Tensor:
-    """Bilinear values of binary masks at points.
-
-    Equal to ``mmcv.ops.point_sample`` of the masks as floats, which would
-    need four bytes for each of their pixels.
-
-    Args:
-        masks (Tensor): Bool or uint8 masks of shape (M, H, W).
-        points (Tensor): Points (x, y) in [0, 1], shape (M or 1, P, 2).
-
-    Returns:
-        Tensor: Float tensor of shape (M, P).
-    """
-    height, width = masks.shape[-2:]
-    masks = masks.flatten(1)
-    x, y = (points * points.new_tensor([width, height]) - 0.5).unbind(-1)
-    left, top = x.floor(), y.floor()
-    values = 0.
-    for col, col_weight in ((left, left + 1 - x), (left + 1, x - left)):
-        for row, row_weight in ((top, top + 1 - y), (top + 1, y - top)):
-            inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
-            # float32 cannot count the pixels of the largest masks
-            index = (row.clamp(0, height - 1).long() * width +
-                     col.clamp(0, width - 1).long()).expand(len(masks), -1)
-            values = values + masks.gather(1, index) * (
-                col_weight * row_weight * inside)
-    return values
 
 
 @TASK_UTILS.register_module()
@@ -69,29 +40,35 @@ class BatchHungarianAssigner(HungarianAssigner):
     """
 
     @torch.no_grad()
-    def costs(self, scores: Tensor, point_logits: Tensor, labels: Tensor,
-              point_targets: Tensor) -> Tensor:
+    def costs(self, scores: Iterable[Tensor], point_logits: Iterable[Tensor],
+              labels: Tensor, point_targets: Tensor) -> Tensor:
         """Costs between the queries of D predictions and M masks.
 
+        One prediction after the other, so that ``point_logits`` may be made
+        while they are read: those of all predictions would not fit the cache
+        of a CPU, and take ten times as long to make and read.
+
         Args:
-            scores (Tensor): Class logits, shape (D, N, K + 1).
-            point_logits (Tensor): Mask logits, shape (D, N, P).
+            scores (Iterable[Tensor]): D class logits, shape (N, K + 1).
+            point_logits (Iterable[Tensor]): D mask logits, shape (N, P).
             labels (Tensor): Labels of the masks, shape (M, ).
             point_targets (Tensor): Mask values, shape (M, P).
 
         Returns:
             Tensor: Float32 costs of shape (D, N, M).
         """
-        predictions = InstanceData(
-            scores=scores.float().flatten(0, 1),
-            masks=point_logits.float().flatten(0, 1))
         truth = InstanceData(labels=labels, masks=point_targets)
-        cost = sum(
-            match_cost(pred_instances=predictions, gt_instances=truth)
-            for match_cost in self.match_costs)
-        cost = cost.nan_to_num(INVALID_COST, INVALID_COST, INVALID_COST)
-        return cost.clamp(-INVALID_COST,
-                          INVALID_COST).unflatten(0, scores.shape[:2])
+        costs = []
+        for score, logits in zip(scores, point_logits):
+            prediction = InstanceData(
+                scores=score.float(), masks=logits.float())
+            costs.append(
+                sum(
+                    match_cost(pred_instances=prediction, gt_instances=truth)
+                    for match_cost in self.match_costs))
+        costs = torch.stack(costs).nan_to_num(INVALID_COST, INVALID_COST,
+                                              INVALID_COST)
+        return costs.clamp(-INVALID_COST, INVALID_COST)
 
     @staticmethod
     def match(costs: List[Tensor]) -> List[List[Tuple[Tensor, Tensor]]]:

@@ -7,7 +7,6 @@ import torch.nn as nn
 import torch.nn.functional as F
 from mmcv.ops import point_sample
 from mmdet.models.dense_heads import Mask2FormerHead
-from mmdet.models.utils import get_uncertain_point_coords_with_randomness
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType, reduce_mean
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from ..tasks import TASKS
 from .attention import KeyValue, attend, project_key_value, self_attend
-from .matching import sample_masks
+from .point_sampling import sample_masks, uncertain_points
 
 
 class ImageMemory(NamedTuple):
@@ -365,8 +364,9 @@ class OneFormerHead(Mask2FormerHead):
             features = point_sample(mask_features[i:i + 1], points)[0]
             costs.append(
                 self.assigner.costs(predictions.cls_scores[:, i],
-                                    embeds @ features, labels[i],
-                                    sample_masks(masks[i], points)))
+                                    (embed @ features for embed in embeds),
+                                    labels[i], sample_masks(masks[i],
+                                                            points)))
         matches = self.assigner.match(costs)
         target = torch.full(predictions.cls_scores.shape[:3], self.num_classes)
         labels = [label.cpu() for label in labels]
@@ -411,15 +411,15 @@ class OneFormerHead(Mask2FormerHead):
             torch.einsum('qc,chw->qhw', embeds[queries], features)
             for embeds, features, (
                 queries, _) in zip(mask_embeds, mask_features, matches)
-        ])[:, None]
+        ])
         if len(logits) == 0:
             # keeps every parameter in the graph
             nothing = mask_embeds.sum() * 0 + mask_features.sum() * 0
             return nothing, nothing
         with torch.no_grad():
-            points = get_uncertain_point_coords_with_randomness(
-                logits, None, self.num_points, self.oversample_ratio,
-                self.importance_sample_ratio)
+            points = uncertain_points(logits, self.num_points,
+                                      self.oversample_ratio,
+                                      self.importance_sample_ratio)
             sizes = [len(queries) for queries, _ in matches]
             goals = torch.cat([
                 sample_masks(mask[places.to(mask.device)], point)
@@ -427,7 +427,7 @@ class OneFormerHead(Mask2FormerHead):
                     _,
                     places), point in zip(masks, matches, points.split(sizes))
             ])
-        logits = point_sample(logits, points)[:, 0]
+        logits = point_sample(logits[:, None], points)[:, 0]
         loss_mask = self.loss_mask(
             logits.flatten(),
             goals.flatten(),

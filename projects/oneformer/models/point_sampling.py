@@ -1,0 +1,66 @@
+"""Points for matching and losses, and the values of masks there."""
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@torch.no_grad()
+def uncertain_points(logits: Tensor, num_points: int, oversample_ratio: float,
+                     importance_sample_ratio: float) -> Tensor:
+    """Random points, most of them where masks are least certain.
+
+    The points of ``get_uncertain_point_coords_with_randomness`` in another
+    order, which costs it a sort; and coordinates are changed in place.
+
+    Args:
+        logits (Tensor): Mask logits, shape (M, h, w).
+        num_points (int): Points of each mask.
+        oversample_ratio (float): Candidates for each point.
+        importance_sample_ratio (float): Share of the points that are the
+            candidates with the smallest absolute logits. The others are
+            random.
+
+    Returns:
+        Tensor: Points (x, y) in [0, 1], shape (M, num_points, 2).
+    """
+    number = len(logits)
+    candidates = torch.rand(
+        number, int(num_points * oversample_ratio), 2, device=logits.device)
+    grid = candidates.mul_(2).sub_(1)
+    values = F.grid_sample(
+        logits[:, None], grid[:, None], align_corners=False)[:, 0, 0]
+    chosen = int(num_points * importance_sample_ratio)
+    index = values.abs_().topk(
+        chosen, dim=1, largest=False, sorted=False).indices
+    points = grid.gather(1, index[..., None].expand(-1, -1, 2))
+    others = torch.rand(number, num_points - chosen, 2, device=logits.device)
+    return torch.cat([points.add_(1).div_(2), others], dim=1)
+
+
+def sample_masks(masks: Tensor, points: Tensor) -> Tensor:
+    """Bilinear values of binary masks at points.
+
+    Equal to ``mmcv.ops.point_sample`` of the masks as floats, which would
+    need four bytes for each of their pixels.
+
+    Args:
+        masks (Tensor): Bool or uint8 masks of shape (M, H, W).
+        points (Tensor): Points (x, y) in [0, 1], shape (M or 1, P, 2).
+
+    Returns:
+        Tensor: Float tensor of shape (M, P).
+    """
+    height, width = masks.shape[-2:]
+    masks = masks.flatten(1)
+    x, y = (points * points.new_tensor([width, height]) - 0.5).unbind(-1)
+    left, top = x.floor(), y.floor()
+    values = 0.
+    for col, col_weight in ((left, left + 1 - x), (left + 1, x - left)):
+        for row, row_weight in ((top, top + 1 - y), (top + 1, y - top)):
+            inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
+            # float32 cannot count the pixels of the largest masks
+            index = (row.clamp(0, height - 1).long() * width +
+                     col.clamp(0, width - 1).long()).expand(len(masks), -1)
+            values = values + masks.gather(1, index) * (
+                col_weight * row_weight * inside)
+    return values

@@ -41,6 +41,11 @@ def _attention(query, key, value) -> int:
         query.shape[-1] + value.shape[-1])
 
 
+def _samples(value, locations, weights, *sizes) -> int:
+    """Multiply-adds of `weighted_points`, as of samples taken on a grid."""
+    return PER_OUTPUT[aten.grid_sampler_2d] * weights.numel() * value.shape[-1]
+
+
 class MultiplyAddCounter(TorchDispatchMode):
     """Counts the multiply-adds of all that is executed inside of it.
 
@@ -90,6 +95,8 @@ class MultiplyAddCounter(TorchDispatchMode):
             self.add(str(operator), PER_OUTPUT[operator] * values.numel())
         elif operator is aten._scaled_dot_product_flash_attention_for_cpu:
             self.add(str(operator), _attention(*args[:3]))
+        elif operator is torch.ops.oneformer.weighted_points:
+            self.add(str(operator), _samples(*args))
         elif not (operator in FREE or func.is_view
                   or torch.Tag.pointwise in func.tags):
             self.unknown[str(operator)] += 1

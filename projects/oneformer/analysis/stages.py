@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..export.pixel_decoder import ExportablePixelDecoder
 from ..models import OneFormer, OneFormerFusionHead, OneFormerHead
 from ..models.mask_resize import MaskResizer
 from ..models.neighborhood_attention import NeighborhoodAttention
@@ -19,7 +18,7 @@ from .counter import MultiplyAddCounter
 Size = Tuple[int, int]
 
 #: Operators that are told apart.
-SAMPLING = 'aten.grid_sampler_2d'
+SAMPLING = 'oneformer.weighted_points'
 NEIGHBORHOOD = 'neighborhood attention'
 
 
@@ -47,8 +46,6 @@ def make_countable(model: OneFormer, counter: MultiplyAddCounter) -> None:
     for module in model.backbone.modules():
         if isinstance(module, NeighborhoodAttention):
             module.attend = attend
-    head = model.panoptic_head
-    head.pixel_decoder = ExportablePixelDecoder(head.pixel_decoder)
     model.to_empty(device='cpu').eval()
 
 

@@ -9,7 +9,6 @@ from ..models import OneFormer
 from ..models.neighborhood_attention import NeighborhoodAttention
 from ..models.query_formation import TaskMLP
 from .neighborhood import ExportableNeighborhoodAttention
-from .pixel_decoder import ExportablePixelDecoder
 
 #: Images have multiples of it on a side.
 SIZE_DIVISOR = 32
@@ -44,7 +43,8 @@ class ExportNetwork(nn.Module):
         without = {id(getattr(model.panoptic_head, 'text_mapper', None)): None}
         self.backbone = copy.deepcopy(model.backbone)
         self.head = head = copy.deepcopy(model.panoptic_head, without)
-        head.pixel_decoder = ExportablePixelDecoder(head.pixel_decoder)
+        for layer in head.pixel_decoder.encoder.layers:
+            layer.self_attn.sample = layer.self_attn.sample_on_grid
         head.query_formation.task_mlp = _TokenMLP(
             head.query_formation.task_mlp)
         for module in self.backbone.modules():

@@ -6,11 +6,13 @@ from .oneformer import OneFormer
 from .oneformer_fusion_head import OneFormerFusionHead
 from .oneformer_head import OneFormerHead
 from .oneformer_tta import OneFormerTTAModel
+from .pixel_decoder import OneFormerPixelDecoder
 from .query_formation import LearntQueries, QueryFormation
 from .text_mapper import TextMapper
 
 __all__ = [
     'BatchHungarianAssigner', 'DiNAT', 'LearntQueries', 'MaskPointCost',
-    'OneFormer', 'OneFormerFusionHead', 'OneFormerHead', 'OneFormerTTAModel',
-    'QueryFormation', 'QueryTextContrastiveLoss', 'TextMapper'
+    'OneFormer', 'OneFormerFusionHead', 'OneFormerHead',
+    'OneFormerPixelDecoder', 'OneFormerTTAModel', 'QueryFormation',
+    'QueryTextContrastiveLoss', 'TextMapper'
 ]

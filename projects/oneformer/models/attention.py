@@ -12,7 +12,7 @@ class KeyValue(NamedTuple):
     value: Tensor
 
 
-def _split_heads(x: Tensor, num_heads: int) -> Tensor:
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """(B, L, C) -> (B, heads, L, C / heads)."""
     return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
 
@@ -31,8 +31,8 @@ def project_key_value(attention: nn.MultiheadAttention, key: Tensor,
     _, key_bias, value_bias = attention.in_proj_bias.chunk(3)
     heads = attention.num_heads
     return KeyValue(
-        _split_heads(F.linear(key, key_weight, key_bias), heads),
-        _split_heads(F.linear(value, value_weight, value_bias), heads))
+        split_heads(F.linear(key, key_weight, key_bias), heads),
+        split_heads(F.linear(value, value_weight, value_bias), heads))
 
 
 def attend(attention: nn.MultiheadAttention,
@@ -55,7 +55,7 @@ def attend(attention: nn.MultiheadAttention,
     """
     weight = attention.in_proj_weight[:attention.embed_dim]
     bias = attention.in_proj_bias[:attention.embed_dim]
-    query = _split_heads(F.linear(query, weight, bias), attention.num_heads)
+    query = split_heads(F.linear(query, weight, bias), attention.num_heads)
     shape = (query.shape[0], *memory.value.shape[1:])
     out = F.scaled_dot_product_attention(
         query,

@@ -382,16 +382,44 @@ class OneFormerHead(Mask2FormerHead):
         num_masks = mask_features.new_tensor(
             [float(sum(len(mask) for mask in masks))])
         num_masks = reduce_mean(num_masks).clamp(min=1)
+        mask_logits = self._matched_masks(predictions.mask_embeds,
+                                          mask_features, targets.matches)
         losses = {}
         last = len(predictions.cls_scores) - 1
-        for d in range(last + 1):
+        for d, logits in enumerate(mask_logits):
             prefix = '' if d == last else f'd{d}.'
             losses[f'{prefix}loss_cls'] = self._class_loss(
                 self.loss_cls, predictions.cls_scores[d], targets.labels[d])
             losses[f'{prefix}loss_mask'], losses[f'{prefix}loss_dice'] = \
-                self._mask_losses(predictions.mask_embeds[d], mask_features,
-                                  targets.matches[d], masks, num_masks)
+                self._mask_losses(logits, targets.matches[d], masks, num_masks)
         return losses
+
+    @staticmethod
+    def _matched_masks(
+            mask_embeds: Tensor, mask_features: Tensor,
+            matches: List[List[Tuple[Tensor, Tensor]]]) -> Sequence[Tensor]:
+        """Full masks of the matched queries alone, those of D stages at once.
+
+        One product an image gives one gradient of its features in place of
+        D that are added up.
+
+        Args:
+            mask_embeds (Tensor): Shape (D, B, N, C).
+            mask_features (Tensor): Shape (B, C, h, w).
+            matches (list[list[tuple]]): See `MatchedTargets`.
+
+        Returns:
+            tuple[Tensor]: Mask logits of each stage, shape (M, h, w), image
+            after image.
+        """
+        stages = torch.arange(len(mask_embeds))[:, None]
+        masks = []
+        for i, features in enumerate(mask_features.unbind()):
+            queries = torch.stack([stage[i][0] for stage in matches])
+            masks.append(
+                torch.einsum('dqc,chw->dqhw',
+                             mask_embeds[:, i][stages, queries], features))
+        return torch.cat(masks, dim=1).unbind()
 
     def _class_loss(self, loss: nn.Module, scores: Tensor,
                     labels: Tensor) -> Tensor:
@@ -400,21 +428,19 @@ class OneFormerHead(Mask2FormerHead):
         weight = scores.new_tensor(self.class_weight)
         return loss(scores, labels, avg_factor=weight[labels].sum())
 
-    def _mask_losses(self, mask_embeds: Tensor, mask_features: Tensor,
-                     matches: List[Tuple[Tensor, Tensor]], masks: List[Tensor],
+    def _mask_losses(self, logits: Tensor, matches: List[Tuple[Tensor,
+                                                               Tensor]],
+                     masks: List[Tensor],
                      num_masks: Tensor) -> Tuple[Tensor, Tensor]:
         """Binary cross entropy and dice loss of one stage at its points.
 
-        Full masks are made for the matched queries alone.
+        Args:
+            logits (Tensor): Mask logits of the matched queries, (M, h, w).
+            matches, masks: Of each image, see `MatchedTargets` and `_match`.
+            num_masks (Tensor): The number of masks that losses are means of.
         """
-        logits = torch.cat([
-            torch.einsum('qc,chw->qhw', embeds[queries], features)
-            for embeds, features, (
-                queries, _) in zip(mask_embeds, mask_features, matches)
-        ])
         if len(logits) == 0:
-            # keeps every parameter in the graph
-            nothing = mask_embeds.sum() * 0 + mask_features.sum() * 0
+            nothing = logits.sum()  # keeps every parameter in the graph
             return nothing, nothing
         with torch.no_grad():
             points = uncertain_points(logits, self.num_points,

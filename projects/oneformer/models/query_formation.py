@@ -1,8 +1,9 @@
 """Forming the object queries: from the task token, or learnt."""
-from typing import Callable, Optional, Sequence
+from typing import Callable, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmdet.models.layers import SinePositionalEncoding
 from mmdet.models.layers.transformer import DetrTransformerDecoder
 from mmdet.registry import MODELS
@@ -12,7 +13,7 @@ from mmseg.utils.tokenizer import tokenize
 from torch import Tensor
 
 from ..tasks import TASKS, check_task, task_text
-from .attention import attend, project_key_value, self_attend
+from .attention import KeyValue, attend, self_attend, split_heads
 from .text_mapper import CONTEXT_LENGTH
 
 
@@ -140,21 +141,57 @@ class QueryFormation(BaseModule):
         Returns:
             Tensor: Queries of shape (B, T, N, C); T is 1 for learnt ones.
         """
-        pos = mask_features.new_zeros((1, *mask_features.shape[2:]))
-        pos = self.positional_encoding(pos).flatten(2).transpose(1, 2)
-        features = self.feature_proj(mask_features).flatten(2).transpose(1, 2)
+        positions = self._positions(mask_features)
+        features = mask_features.flatten(2).transpose(1, 2).contiguous()
         query = self._start(query_pos, task_tokens, len(mask_features))
         query_pos = query_pos[:query.shape[2]]
         for layer in self.transformer.layers:
-            query = self._layer(layer, query, query_pos, pos + features, pos)
+            memory = self._memory(layer.cross_attn.attn, features, positions)
+            query = self._layer(layer, query, query_pos, memory)
         query = self.transformer.post_norm(query)
         if self.uses_task:
             query = torch.cat([query, task_tokens.unsqueeze(2)], dim=2)
         return query
 
+    def _positions(self, maps: Tensor) -> Tuple[Tensor, Tensor]:
+        """Position encodings of the rows (h, C / 2) and columns (w, C / 2).
+
+        The encoding of a pixel is that of its row and that of its column.
+        """
+        height, width = maps.shape[2:]
+        rows = self.positional_encoding(maps.new_zeros((1, height, 1)))
+        columns = self.positional_encoding(maps.new_zeros((1, 1, width)))
+        half = rows.shape[1] // 2
+        return rows[0, :half, :, 0].t(), columns[0, half:, 0].t()
+
+    def _memory(self, attention: nn.MultiheadAttention, features: Tensor,
+                positions: Tuple[Tensor, Tensor]) -> KeyValue:
+        """Keys and values of a layer, which all tasks share.
+
+        Keys are projections of ``feature_proj(features) + position``, values
+        of the position. Two linear maps in a row are one, and a map of what
+        rows and columns add up to is a sum again, so a product with the
+        features is all that remains of four with as many pixels.
+
+        Args:
+            attention (nn.MultiheadAttention): Holds the projections.
+            features (Tensor): Mask features (B, h w, C).
+            positions (tuple[Tensor]): From `_positions`.
+        """
+        _, key_weight, value_weight = attention.in_proj_weight.chunk(3)
+        _, key_bias, value_bias = attention.in_proj_bias.chunk(3)
+        first = self.feature_proj
+        weight = key_weight @ first.weight.flatten(1)
+        key = F.linear(features, weight,
+                       key_bias + key_weight @ first.bias)
+        key = key + _project_positions(key_weight, positions)
+        value = _project_positions(value_weight, positions) + value_bias
+        return KeyValue(*(split_heads(x, attention.num_heads)
+                          for x in (key, value)))
+
     @staticmethod
-    def _layer(layer: nn.Module, query: Tensor, query_pos: Tensor, key: Tensor,
-               value: Tensor) -> Tensor:
+    def _layer(layer: nn.Module, query: Tensor, query_pos: Tensor,
+               memory: KeyValue) -> Tensor:
         """One DETR layer on (B, T, N, C), equal to ``layer`` on each task."""
         shape = query.shape
         x = query.flatten(0, 1)
@@ -162,11 +199,19 @@ class QueryFormation(BaseModule):
         x = x + drop(self_attend(layer.self_attn.attn, x, query_pos))
         x = layer.norms[0](x).unflatten(0, shape[:2])
         drop = layer.cross_attn.dropout_layer
-        memory = project_key_value(layer.cross_attn.attn, key, value)
         crossed = attend(layer.cross_attn.attn, (x + query_pos).flatten(1, 2),
                          memory)
         x = layer.norms[1](x + drop(crossed).view(shape))
         return layer.norms[2](layer.ffn(x))
+
+
+def _project_positions(weight: Tensor,
+                       positions: Tuple[Tensor, Tensor]) -> Tensor:
+    """Product of a matrix (D, C) with the positions, shape (1, h w, D)."""
+    rows, columns = (
+        F.linear(part, half)
+        for part, half in zip(positions, weight.chunk(2, dim=1)))
+    return (rows[:, None] + columns).flatten(0, 1)[None]
 
 
 @MODELS.register_module()

@@ -53,7 +53,16 @@ def test_official_way_predicts_full_masks_at_each_stage(result):
     pixels = [SIZE[0] // s * SIZE[1] // s for s in (32, 16)]
     product = tiny.NUM_QUERIES * tiny.WIDTH * sum(pixels)
     resizing = 4 * tiny.NUM_QUERIES * sum(pixels)
-    assert result.official.network == run(network) - product + resizing
+    # queries are formed on features that are projected three times, of which
+    # ours is one product of two matrices with them; rows and columns of the
+    # positions are projected alone
+    layers = len(model.panoptic_head.query_formation.transformer.layers)
+    high, wide = (side // 4 for side in SIZE)
+    projections = tiny.WIDTH**2 * (high * wide * (1 + 2 * layers))
+    ours = tiny.WIDTH**2 * layers * (
+        high * wide + tiny.WIDTH + 1 + high + wide)
+    assert result.official.network == (
+        run(network) - product + resizing + projections - ours)
 
 
 def test_parts_add_up(result):

@@ -6,9 +6,11 @@ from typing import NamedTuple, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..models import OneFormer, OneFormerFusionHead, OneFormerHead
+from ..models import (OneFormer, OneFormerFusionHead, OneFormerHead,
+                      QueryFormation)
+from ..models.attention import KeyValue, project_key_value
 from ..models.mask_resize import MaskResizer
 from ..models.neighborhood_attention import NeighborhoodAttention
 from ..models.oneformer_head import ImageMemory
@@ -65,8 +67,10 @@ def decode(head: OneFormerHead,
            officially: bool = False) -> Tensor:
     """What `OneFormerHead.predict` does after encoding.
 
-    ``officially`` with class scores and full masks before the first and
-    after each layer, from which the attention masks are resized.
+    ``officially`` with projections of every pixel for every layer that forms
+    queries, and with class scores and full masks before the first and after
+    each layer of the mask decoder, from which the attention masks are
+    resized.
 
     Returns:
         Tensor: Mask logits, shape (1, T * N, h, w).
@@ -81,8 +85,19 @@ def decode(head: OneFormerHead,
                 _full_masks(mask_embed, memory), (1, level_mask.shape[-1]),
                 mode='bilinear').flatten(2) >= 0
 
+    def project(attention: nn.MultiheadAttention, features: Tensor,
+                positions: Tuple[Tensor, Tensor]) -> KeyValue:
+        if not officially:
+            return QueryFormation._memory(formation, attention, features,
+                                          positions)
+        return project_key_value(attention, features, features)
+
     head._attention_mask = attention_mask
+    formation = head.query_formation
+    formation._memory = project
     with counter, counter.part('query_formation'):
+        if officially and isinstance(formation, QueryFormation):
+            formation.feature_proj(memory.mask_features)
         queries = head.form_queries(memory, [tasks])
     with counter, counter.part('mask_decoder'):
         predictions = head.decode(memory, queries, all_stages=officially)

@@ -181,9 +181,8 @@ class QueryFormation(BaseModule):
         _, key_weight, value_weight = attention.in_proj_weight.chunk(3)
         _, key_bias, value_bias = attention.in_proj_bias.chunk(3)
         first = self.feature_proj
-        weight = key_weight @ first.weight.flatten(1)
-        key = F.linear(features, weight,
-                       key_bias + key_weight @ first.bias)
+        bias = F.linear(first.bias[None], key_weight, key_bias)[0]
+        key = F.linear(features, key_weight @ first.weight.flatten(1), bias)
         key = key + _project_positions(key_weight, positions)
         value = _project_positions(value_weight, positions) + value_bias
         return KeyValue(*(split_heads(x, attention.num_heads)

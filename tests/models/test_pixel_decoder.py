@@ -51,3 +51,26 @@ def test_results_are_those_of_mmdetection(decoders, size):
         # the gradient of a bias before a norm is 0
         largest = max(theirs.abs().max(), 1.)
         assert (ours - theirs).abs().max() < 2e-5 * largest
+
+
+@torch.no_grad()
+def test_queries_see_the_same_pixels():
+    """Where a logit is nearly 0, rounding may decide; that is rare."""
+    model = tiny.build()
+    head, theirs = model.panoptic_head, build('MSDeformAttnPixelDecoder')
+    features = tiny.features((256, 320), batch_size=2)
+    seen = []
+    for decoder in (head.pixel_decoder, theirs):
+        decoder.load_state_dict(head.pixel_decoder.state_dict())
+        head.pixel_decoder = decoder
+        memory = head.encode(features)
+        queries = head.form_queries(memory, [['panoptic', 'semantic']] * 2)
+        embeds = head.decode(memory, queries, all_stages=True).mask_embeds
+        seen.append(
+            torch.cat([
+                head._attention_mask(embed, mask).flatten()
+                for embed in embeds for mask in memory.level_masks
+            ]))
+    ours, theirs = seen
+    assert 0.01 < ours.float().mean() < 0.99
+    assert (ours == theirs).float().mean() >= 0.9999

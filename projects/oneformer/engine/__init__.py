@@ -2,6 +2,7 @@
 from .atomic_backend import AtomicBackend
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_fit_hook import CheckpointFitHook, CheckpointMisfit
+from .compile_hook import CompileHook
 from .finite_gradients_hook import FiniteGradientsHook
 from .new_classes_hook import NewClassesHook
 from .oneformer_optim_wrapper_constructor import \
@@ -10,7 +11,7 @@ from .resume import find_checkpoint, get_random_state, set_random_state
 
 __all__ = [
     'AtomicBackend', 'AtomicCheckpointHook', 'CheckpointFitHook',
-    'CheckpointMisfit', 'FiniteGradientsHook', 'NewClassesHook',
+    'CheckpointMisfit', 'CompileHook', 'FiniteGradientsHook', 'NewClassesHook',
     'OneFormerOptimWrapperConstructor', 'find_checkpoint', 'get_random_state',
     'set_random_state'
 ]

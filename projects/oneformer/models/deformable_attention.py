@@ -237,8 +237,7 @@ class DeformableSelfAttention(MultiScaleDeformableAttention):
 
     def forward(self, query: Tensor, query_pos: Tensor,
                 reference_points: Tensor,
-                spatial_shapes: Sequence[Tuple[int, int]],
-                **kwargs) -> Tensor:
+                spatial_shapes: Sequence[Tuple[int, int]]) -> Tensor:
         """Attend to the points around each pixel, on all maps.
 
         Args:
@@ -247,7 +246,6 @@ class DeformableSelfAttention(MultiScaleDeformableAttention):
             reference_points (Tensor): Their places, x and y, 0 to 1 on their
                 map, shape (L, 2).
             spatial_shapes (list[tuple[int, int]]): Heights and widths.
-            **kwargs: What the layer gives to any attention.
 
         Returns:
             Tensor: Shape (B, L, C), ``query`` added.

@@ -1,6 +1,7 @@
 """Detector that answers all three tasks from one encoding of the image."""
 from typing import Dict, List
 
+import torch
 from mmdet.models.detectors import MaskFormer
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
@@ -76,6 +77,22 @@ class OneFormer(MaskFormer):
             panoptic_fusion_head=panoptic_fusion_head,
             test_cfg=test_cfg,
             **kwargs)
+
+    def compile(self, **kwargs) -> None:
+        """Compile what works on tensors of few shapes, in place.
+
+        That is the backbone, the pixel decoder and both decoders. Texts,
+        matching, losses and post-processing follow the content of an image
+        and stay as they are. The second image size makes graphs for any size,
+        so that others compile nothing. `CompileHook` calls this in a run.
+
+        Args:
+            **kwargs: Of ``torch.compile``.
+        """
+        head = self.panoptic_head
+        for part in (self.backbone, head.pixel_decoder, head.query_formation):
+            part.compile(**kwargs)
+        head.decode = torch.compile(head.decode, **kwargs)
 
     def asked_tasks(self, data_sample) -> List[str]:
         """The tasks to answer for a data sample."""

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmdet.models.layers import MSDeformAttnPixelDecoder
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType
-from torch import Tensor
+from torch import Tensor, nn
 
 from .deformable_attention import DeformableSelfAttention
 
@@ -42,19 +42,29 @@ class OneFormerPixelDecoder(MSDeformAttnPixelDecoder):
             ys = (torch.arange(height, device=x.device) + 0.5) / height
             grid = [xs.expand(height, width), ys[:, None].expand(-1, width)]
             points.append(torch.stack(grid, dim=-1).flatten(0, 1))
-        memory = self.encoder(
-            query=torch.cat(features, 2).transpose(1, 2),
-            query_pos=torch.cat(encodings, 2).transpose(1, 2),
-            key_padding_mask=None,
-            spatial_shapes=sizes,
-            level_start_index=None,
-            valid_ratios=None,
-            reference_points=torch.cat(points))
+        memory = torch.cat(features, 2).transpose(1, 2)
+        positions = torch.cat(encodings, 2).transpose(1, 2)
+        for layer in self.encoder.layers:
+            memory = self._layer(layer, memory, positions, torch.cat(points),
+                                 sizes)
         pixels = [height * width for height, width in sizes]
         return [
             level.unflatten(1, size).permute(0, 3, 1, 2)
             for level, size in zip(memory.split(pixels, dim=1), sizes)
         ]
+
+    @staticmethod
+    def _layer(layer: nn.Module, memory: Tensor, positions: Tensor,
+               points: Tensor, sizes: Sequence[Tuple[int, int]]) -> Tensor:
+        """One encoder layer on (B, L, C), equal to ``layer``.
+
+        Its feed-forward network works on (B L, C): what a linear layer gives
+        for more dimensions is a view, and autograd copies views that an
+        activation changes in place.
+        """
+        attended = layer.self_attn(memory, positions, points, sizes)
+        x = layer.norms[0](attended).flatten(0, 1)
+        return layer.norms[1](layer.ffn(x)).view_as(memory)
 
     def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Decode the maps of a backbone.

@@ -286,12 +286,17 @@ class _Process:
 def _apart(work: Callable, *args) -> None:
     """Call a function in a process of its own, which frees its memory."""
     context = multiprocessing.get_context('spawn')
-    process = context.Process(target=work, args=args)
+    process = context.Process(target=_quietly, args=(work, *args))
     process.start()
     process.join()
     if process.exitcode:
         raise BenchmarkError(f'{work.__name__} ended with exit status '
                              f'{process.exitcode}')
+
+
+def _quietly(work: Callable, *args) -> None:
+    logging.disable(logging.INFO)  # a line for each parameter
+    work(*args)
 
 
 def _serve(connection: Connection, build: Build, workload: Workload,

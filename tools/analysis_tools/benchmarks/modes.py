@@ -2,14 +2,19 @@
 from typing import Callable
 
 import torch
+from torch import nn
 
 from .measure import Workload
 
 
-def as_asked(function: Callable, workload: Workload) -> Callable:
-    """``function`` compiled and under autocast, where that is asked."""
+def as_asked(function: Callable, model: nn.Module,
+             workload: Workload) -> Callable:
+    """``function`` of a compiled model and under autocast, where asked.
+
+    `OneFormer` compiles its parts, other models are compiled as a whole.
+    """
     if workload.compiled:
-        function = torch.compile(function, dynamic=False)
+        model.compile()
     if workload.autocast is None:
         return function
     kind = getattr(torch, workload.autocast)

@@ -25,7 +25,7 @@ def our_forward(workload: Workload, folder: Path) -> Callable[[], Any]:
         features = model.extract_feat(pixels)
         return model.panoptic_head.predict(features, [[TASK]])
 
-    predict = as_asked(predict, workload)
+    predict = as_asked(predict, model, workload)
 
     def run():
         logits, masks = predict()
@@ -44,7 +44,7 @@ def their_forward(workload: Workload, folder: Path) -> Callable[[], Any]:
         outputs = model(pixel_values=pixels, task_inputs=tokens)
         return outputs.class_queries_logits, outputs.masks_queries_logits
 
-    return torch.no_grad()(as_asked(run, workload))
+    return torch.no_grad()(as_asked(run, model, workload))
 
 
 def our_answers(workload: Workload, folder: Path) -> Callable[[], Any]:
@@ -55,7 +55,7 @@ def our_answers(workload: Workload, folder: Path) -> Callable[[], Any]:
     def predict():
         return model.predict(pixels, [test_sample(workload)])
 
-    predict = as_asked(predict, workload)
+    predict = as_asked(predict, model, workload)
 
     def run():
         sample, = predict()
@@ -91,9 +91,10 @@ def their_answers(workload: Workload, folder: Path) -> Callable[[], Any]:
         semantic=lambda outputs: processor.post_process_semantic_segmentation(
             outputs, target_sizes=sizes))
 
+    forward = as_asked(model, model, workload)
+
     def answer(task):
-        outputs = as_asked(model, workload)(
-            pixel_values=pixels, task_inputs=tokens[task])
+        outputs = forward(pixel_values=pixels, task_inputs=tokens[task])
         return finish[task](outputs)[0]
 
     def run():
@@ -107,13 +108,23 @@ def their_answers(workload: Workload, folder: Path) -> Callable[[], Any]:
 
 
 def close(ours: List[np.ndarray], theirs: List[np.ndarray]) -> str:
-    """Largest difference in units of the largest value, 1e-4 at most."""
-    error = max(
-        float(np.abs(a - b).max() / np.abs(b).max())
-        for a, b in zip(ours, theirs))
-    if not error < 1e-4:
-        raise BenchmarkError(f'results differ by {error:.1e} of the largest')
-    return f'logits within {error:.0e} of the largest'
+    """How many queries have logits within 1e-5 of the largest, 98 % at least.
+
+    The others must be within 1e-2: where the pixels that a query sees are
+    told by a logit of nearly 0, rounding decides, and its predictions change
+    a little.
+    """
+    errors = np.max([
+        np.abs(a - b).reshape(*a.shape[:2], -1).max(axis=-1) / np.abs(b).max()
+        for a, b in zip(ours, theirs)
+    ], 0)
+    near = float((errors < 1e-5).mean())
+    if not (near >= 0.98 and errors.max() < 1e-2):
+        raise BenchmarkError(
+            f'results of only {near:.1%} of the queries are within 1e-5 of '
+            f'the largest, the worst by {errors.max():.1e}')
+    return (f'logits of {near:.1%} of the queries within 1e-5 of the largest, '
+            f'of all within {errors.max():.0e}')
 
 
 def similar(ours: dict, theirs: dict) -> str:

@@ -75,7 +75,7 @@ def our_step(workload: Workload, folder: Path) -> Callable[[], Any]:
     model = our_model(workload, folder).train()
     pixels = images(workload, workload.batch)
     samples = train_samples(workload)
-    loss = as_asked(lambda: model.loss(pixels, samples), workload)
+    loss = as_asked(lambda: model.loss(pixels, samples), model, workload)
     return Step(model, lambda: flat(loss()))
 
 
@@ -107,7 +107,7 @@ def their_step(workload: Workload, folder: Path) -> Callable[[], Any]:
         model(**inputs)
         return their_names(found['losses'])
 
-    return Step(model, as_asked(losses, workload))
+    return Step(model, as_asked(losses, model, workload))
 
 
 def padded(sample: DetDataSample, number: int) -> List[str]:
@@ -154,7 +154,7 @@ def mask2former_step(workload: Workload, folder: Path) -> Callable[[], Any]:
     pixels = images(workload, workload.batch)
     samples = train_samples(workload)
     loss = as_asked(lambda: model.parse_losses(model.loss(pixels, samples))[0],
-                    workload)
+                    model, workload)
     return Step(model, lambda: dict(loss=loss()))
 
 

@@ -228,6 +228,14 @@ def _gradients(ctx, grad: Tensor):
 weighted_points.register_autograd(_gradients, setup_context=_keep_inputs)
 
 
+def _softmax_of_few(logits: Tensor) -> Tensor:
+    """Softmax over a last axis of a dozen values.
+
+    A CPU takes a third of the time where these stand apart in memory.
+    """
+    return logits.flatten(0, -2).t().softmax(0).t().view_as(logits)
+
+
 class DeformableSelfAttention(MultiScaleDeformableAttention):
     """mmcv's deformable attention of maps on themselves, batch first.
 
@@ -254,7 +262,8 @@ class DeformableSelfAttention(MultiScaleDeformableAttention):
         where = query + query_pos
         offsets = self.sampling_offsets(where).unflatten(-1, (*points, 2))
         weights = self.attention_weights(where).unflatten(
-            -1, (self.num_heads, -1)).softmax(-1).unflatten(-1, points[1:])
+            -1, (self.num_heads, -1))
+        weights = _softmax_of_few(weights).unflatten(-1, points[1:])
         value = self.value_proj(query).unflatten(-1, (self.num_heads, -1))
         # in pixels of a level, to its size
         shares = [

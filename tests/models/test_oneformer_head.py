@@ -280,15 +280,21 @@ class TestLosses:
         """The mask losses are means over masks, not over images."""
         monkeypatch.setattr(torch, 'rand', rand_by_number)
         head = build(config).panoptic_head
-        logits = torch.randn(4, 8, 8)
+        embeds = torch.randn(3, 2, NUM_QUERIES, WIDTH)
+        mask_features = torch.randn(2, WIDTH, 8, 8)
         masks = [(torch.randn(n, 32, 32) < 0).byte() for n in (3, 1)]
-        pairs = [(torch.arange(n), torch.arange(n)) for n in (3, 1)]
+        pairs = [[(torch.arange(n), torch.arange(n)) for n in (3, 1)]] * 3
 
         def mask_losses(images):
-            per_image = torch.cat(logits.split([3, 1])[images])
-            return torch.cat(
-                head._mask_losses(per_image, pairs[images], masks[images],
-                                  torch.tensor([4.])))
+            values = head._point_values(embeds[:, images],
+                                        mask_features[images],
+                                        [stage[images] for stage in pairs],
+                                        masks[images])
+            return torch.stack([
+                torch.cat(
+                    head._mask_losses(logits, goals, torch.tensor([4.])))
+                for logits, goals in zip(*values)
+            ])
 
         torch.testing.assert_close(
             mask_losses(slice(0, 2)),

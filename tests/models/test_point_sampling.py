@@ -5,6 +5,7 @@ from mmcv.ops import point_sample
 from mmdet.models.utils import get_uncertain_point_coords_with_randomness
 
 from projects.oneformer.models.point_sampling import (sample_masks,
+                                                      sample_predictions,
                                                       uncertain_points)
 
 P = 50
@@ -31,6 +32,36 @@ def test_uncertain_points_are_those_of_mmdetection(ratios):
 def test_no_mask_has_no_points():
     assert uncertain_points(torch.zeros(0, 4, 4), P, 3., .75).shape == (0, P,
                                                                         2)
+
+
+@pytest.mark.parametrize('number', [4, 0])
+@pytest.mark.parametrize('layout',
+                         [torch.contiguous_format, torch.channels_last])
+def test_predictions_are_those_of_full_masks(number, layout):
+    embeds = torch.randn(3, number, 8, requires_grad=True)
+    maps = torch.randn(1, 8, 6, 9).contiguous(memory_format=layout)
+    features = maps[0].requires_grad_()
+    seen, points = [], torch.rand(3, number, P, 2)
+
+    def choose(logits):
+        seen.append(logits)
+        return points[len(seen) - 1]
+
+    values, chosen = sample_predictions(embeds, features, choose)
+    assert torch.equal(chosen, points) and not chosen.requires_grad
+    masks = torch.einsum('dmc,chw->dmhw', embeds, features)
+    for ours, theirs in zip(seen, masks):
+        torch.testing.assert_close(ours, theirs)
+    expected = torch.stack([
+        point_sample(mask[:, None], point)[:, 0]
+        for mask, point in zip(masks, points)
+    ])
+    torch.testing.assert_close(values, expected)
+    upstream = torch.randn(3, number, P)
+    for ours, theirs in zip(
+            torch.autograd.grad(values, (embeds, features), upstream),
+            torch.autograd.grad(expected, (embeds, features), upstream)):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 class TestSampleMasks:

@@ -80,13 +80,15 @@ class BatchHungarianAssigner(HungarianAssigner):
         Returns:
             list[list[tuple]]: ``[d][i]`` holds the matched query indices and
             mask indices of prediction d in image i, min(N, M_i) each, as
-            tensors on the CPU.
+            tensors on the CPU. Masks are in rising order.
         """
         sizes = [cost.shape[-1] for cost in costs]
         images = torch.cat(costs, dim=-1).cpu().split(sizes, dim=-1)
-        return [[
-            tuple(
-                torch.from_numpy(index)
-                for index in linear_sum_assignment(image[d]))
-            for image in images
-        ] for d in range(len(costs[0]))]
+        return [[_assign(image[d]) for image in images]
+                for d in range(len(costs[0]))]
+
+
+def _assign(cost: Tensor) -> Tuple[Tensor, Tensor]:
+    """Queries and masks of the cheapest pairs of (N, M)."""
+    masks, queries = linear_sum_assignment(cost.t())
+    return torch.from_numpy(queries), torch.from_numpy(masks)

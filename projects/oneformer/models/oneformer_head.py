@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..tasks import TASKS
 from .attention import KeyValue, attend, project_key_value, self_attend
-from .point_sampling import sample_masks, uncertain_points
+from .point_sampling import (sample_masks, sample_predictions,
+                             uncertain_points)
 
 
 class ImageMemory(NamedTuple):
@@ -325,8 +326,11 @@ class OneFormerHead(Mask2FormerHead):
         device = x[0].device
         labels = [s.gt_instances.labels for s in batch_data_samples]
         masks = [
-            s.gt_instances.masks.to_tensor(torch.uint8, device)
-            for s in batch_data_samples
+            # on a CPU the masks of the sample, not a copy
+            torch.as_tensor(
+                s.gt_instances.masks.to_ndarray(),
+                dtype=torch.uint8,
+                device=device) for s in batch_data_samples
         ]
         self._check(batch_data_samples)
         memory = self.encode(x)
@@ -382,44 +386,55 @@ class OneFormerHead(Mask2FormerHead):
         num_masks = mask_features.new_tensor(
             [float(sum(len(mask) for mask in masks))])
         num_masks = reduce_mean(num_masks).clamp(min=1)
-        mask_logits = self._matched_masks(predictions.mask_embeds,
-                                          mask_features, targets.matches)
+        points = self._point_values(predictions.mask_embeds, mask_features,
+                                    targets.matches, masks)
         losses = {}
         last = len(predictions.cls_scores) - 1
-        for d, logits in enumerate(mask_logits):
+        for d, (logits, goals) in enumerate(zip(*points)):
             prefix = '' if d == last else f'd{d}.'
             losses[f'{prefix}loss_cls'] = self._class_loss(
                 self.loss_cls, predictions.cls_scores[d], targets.labels[d])
             losses[f'{prefix}loss_mask'], losses[f'{prefix}loss_dice'] = \
-                self._mask_losses(logits, targets.matches[d], masks, num_masks)
+                self._mask_losses(logits, goals, num_masks)
         return losses
 
-    @staticmethod
-    def _matched_masks(
-            mask_embeds: Tensor, mask_features: Tensor,
-            matches: List[List[Tuple[Tensor, Tensor]]]) -> Sequence[Tensor]:
-        """Full masks of the matched queries alone, those of D stages at once.
+    def _point_values(self, mask_embeds: Tensor, mask_features: Tensor,
+                      matches: List[List[Tuple[Tensor, Tensor]]],
+                      masks: List[Tensor]) -> Tuple[Tensor, Tensor]:
+        """Logits of matched queries and values of their masks, at points.
 
-        One product an image gives one gradient of its features in place of
-        D that are added up.
+        Full masks are made of the matched queries alone.
 
         Args:
             mask_embeds (Tensor): Shape (D, B, N, C).
             mask_features (Tensor): Shape (B, C, h, w).
             matches (list[list[tuple]]): See `MatchedTargets`.
+            masks (list[Tensor]): See `_match`.
 
         Returns:
-            tuple[Tensor]: Mask logits of each stage, shape (M, h, w), image
-            after image.
+            tuple[Tensor]: Mask logits and mask values of each stage, both
+            (D, M, P), image after image.
         """
         stages = torch.arange(len(mask_embeds))[:, None]
-        masks = []
+        logits, goals = [], []
         for i, features in enumerate(mask_features.unbind()):
-            queries = torch.stack([stage[i][0] for stage in matches])
-            masks.append(
-                torch.einsum('dqc,chw->dqhw',
-                             mask_embeds[:, i][stages, queries], features))
-        return torch.cat(masks, dim=1).unbind()
+            queries, places = (
+                torch.stack(index)
+                for index in zip(*(stage[i] for stage in matches)))
+            values, points = sample_predictions(
+                mask_embeds[:, i][stages, queries], features,
+                self._uncertain_points)
+            logits.append(values)
+            goals.append(
+                torch.stack([
+                    sample_masks(_select(masks[i], place), point)
+                    for place, point in zip(places, points)
+                ]))
+        return torch.cat(logits, dim=1), torch.cat(goals, dim=1)
+
+    def _uncertain_points(self, logits: Tensor) -> Tensor:
+        return uncertain_points(logits, self.num_points, self.oversample_ratio,
+                                self.importance_sample_ratio)
 
     def _class_loss(self, loss: nn.Module, scores: Tensor,
                     labels: Tensor) -> Tensor:
@@ -428,32 +443,15 @@ class OneFormerHead(Mask2FormerHead):
         weight = scores.new_tensor(self.class_weight)
         return loss(scores, labels, avg_factor=weight[labels].sum())
 
-    def _mask_losses(self, logits: Tensor, matches: List[Tuple[Tensor,
-                                                               Tensor]],
-                     masks: List[Tensor],
+    def _mask_losses(self, logits: Tensor, goals: Tensor,
                      num_masks: Tensor) -> Tuple[Tensor, Tensor]:
-        """Binary cross entropy and dice loss of one stage at its points.
+        """Binary cross entropy and dice loss of M masks at points (M, P).
 
-        Args:
-            logits (Tensor): Mask logits of the matched queries, (M, h, w).
-            matches, masks: Of each image, see `MatchedTargets` and `_match`.
-            num_masks (Tensor): The number of masks that losses are means of.
+        They are means over ``num_masks`` masks.
         """
         if len(logits) == 0:
             nothing = logits.sum()  # keeps every parameter in the graph
             return nothing, nothing
-        with torch.no_grad():
-            points = uncertain_points(logits, self.num_points,
-                                      self.oversample_ratio,
-                                      self.importance_sample_ratio)
-            sizes = [len(queries) for queries, _ in matches]
-            goals = torch.cat([
-                sample_masks(mask[places.to(mask.device)], point)
-                for mask, (
-                    _,
-                    places), point in zip(masks, matches, points.split(sizes))
-            ])
-        logits = point_sample(logits[:, None], points)[:, 0]
         loss_mask = self.loss_mask(
             logits.flatten(),
             goals.flatten(),
@@ -498,3 +496,10 @@ class OneFormerHead(Mask2FormerHead):
                     f'{self.num_queries} queries: the masks that fit worst '
                     'stay unmatched. Training goes on; raise num_queries if '
                     'this is common')
+
+
+def _select(masks: Tensor, places: Tensor) -> Tensor:
+    """Masks at rising places, without a copy where that is all of them."""
+    if len(places) == len(masks):
+        return masks
+    return masks[places.to(masks.device)]

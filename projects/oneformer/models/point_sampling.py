@@ -1,7 +1,12 @@
 """Points for matching and losses, and the values of masks there."""
+from typing import Callable, Tuple
+
 import torch
 import torch.nn.functional as F
+from mmcv.ops import point_sample
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 
 @torch.no_grad()
@@ -64,3 +69,62 @@ def sample_masks(masks: Tensor, points: Tensor) -> Tensor:
             values = values + masks.gather(1, index) * (
                 col_weight * row_weight * inside)
     return values
+
+
+class _PredictedMasks(Function):
+    """`sample_predictions`, with the masks of one prediction in memory."""
+
+    @staticmethod
+    def forward(ctx, embeds: Tensor, features: Tensor,
+                choose: Callable[[Tensor], Tensor]) -> Tuple[Tensor, Tensor]:
+        values, points = [], []
+        for embed in embeds:
+            logits = (embed @ features.flatten(1)).unflatten(
+                1, features.shape[1:])
+            points.append(choose(logits))
+            values.append(point_sample(logits[:, None], points[-1])[:, 0])
+        points = torch.stack(points)
+        ctx.save_for_backward(embeds, features, points)
+        ctx.mark_non_differentiable(points)
+        return torch.stack(values), points
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor, _: None):
+        embeds, features, points = ctx.saved_tensors
+        pixels = features.flatten(1)
+        embeds_grad = torch.empty_like(embeds)
+        pixels_grad = torch.zeros_like(pixels)
+        # sampling is linear, so that any logits have its gradient
+        logits = grad.new_zeros((embeds.shape[1], 1, *features.shape[1:]))
+        logits.requires_grad_()
+        for embed, embed_grad, point, value_grad in zip(
+                embeds, embeds_grad, points, grad):
+            with torch.enable_grad():
+                values = point_sample(logits, point)[:, 0]
+            logits_grad, = torch.autograd.grad(values, logits, value_grad)
+            logits_grad = logits_grad.flatten(1)
+            torch.mm(logits_grad, pixels.t(), out=embed_grad)
+            pixels_grad.addmm_(embed.t(), logits_grad)
+        return embeds_grad, pixels_grad.view_as(features), None
+
+
+def sample_predictions(
+        embeds: Tensor, features: Tensor,
+        choose: Callable[[Tensor], Tensor]) -> Tuple[Tensor, Tensor]:
+    """Bilinear values of predicted masks at points.
+
+    The masks of one prediction after the other are made, here and for the
+    gradients, and none is kept.
+
+    Args:
+        embeds (Tensor): Mask embeddings of D predictions, (D, M, C).
+        features (Tensor): Mask features of the image, shape (C, h, w).
+        choose (callable): Gives points (M, P, 2), as x and y in [0, 1], for
+            mask logits (M, h, w).
+
+    Returns:
+        tuple[Tensor]: Mask logits (D, M, P) at the points, and the points,
+        (D, M, P, 2).
+    """
+    return _PredictedMasks.apply(embeds, features, choose)

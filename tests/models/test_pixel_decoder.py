@@ -34,9 +34,11 @@ def decoders():
 
 @pytest.mark.parametrize('size', [(64, 96), (64, 32), (96, 33)])
 def test_results_are_those_of_mmdetection(decoders, size):
+    """In float64, in which gradients that are 0 come out so."""
     results = []
     for decoder in decoders:
-        features = tiny.features(size, batch_size=2)
+        decoder.double()
+        features = [x.double() for x in tiny.features(size, batch_size=2)]
         for x in features:
             x.requires_grad_()
         mask_features, maps = decoder(features)
@@ -48,9 +50,8 @@ def test_results_are_those_of_mmdetection(decoders, size):
             *(p.grad for p in decoder.parameters())
         ])
     for ours, theirs in zip(*results):
-        # the gradient of a bias before a norm is 0
-        largest = max(theirs.abs().max(), 1.)
-        assert (ours - theirs).abs().max() < 2e-5 * largest
+        largest = max(theirs.abs().max(), 1e-3)
+        assert (ours - theirs).abs().max() < 1e-5 * largest
 
 
 @torch.no_grad()

@@ -4,34 +4,32 @@ import torch
 from mmcv.ops import point_sample
 from mmdet.models.utils import get_uncertain_point_coords_with_randomness
 
-from projects.oneformer.models.point_sampling import (sample_masks,
-                                                      sample_predictions,
-                                                      uncertain_points)
+from projects.oneformer.models.point_sampling import (PointSampler,
+                                                      sample_masks,
+                                                      sample_predictions)
 
 P = 50
 
 
 @pytest.mark.parametrize('ratios', [(3., 0.75), (1., 1.), (2.5, 0.)])
-def test_uncertain_points_are_those_of_mmdetection(ratios):
-    logits = torch.randn(5, 12, 9) * 3
+def test_points_are_those_of_mmdetection(ratios):
     torch.manual_seed(3)
-    expected = get_uncertain_point_coords_with_randomness(
-        logits[:, None], None, P, *ratios)
-    torch.manual_seed(3)
-    found = uncertain_points(logits, P, *ratios)
-    assert found.shape == expected.shape == (5, P, 2)
-    assert logits.abs().max() > 3  # left as they are
-    for ours, theirs in zip(found, expected):
-        torch.testing.assert_close(
-            torch.tensor(sorted(ours.tolist())),
-            torch.tensor(sorted(theirs.tolist())),
-            rtol=0,
-            atol=1e-6)
+    sampler = PointSampler(5, P, *ratios, torch.device('cpu'))
+    for logits in torch.randn(3, 5, 12, 9) * 3:  # of one mask after another
+        torch.manual_seed(3)
+        expected = get_uncertain_point_coords_with_randomness(
+            logits[:, None], None, P, *ratios)
+        found = sampler(logits)
+        assert found.shape == expected.shape == (5, P, 2)
+        for ours, theirs in zip(found, expected):
+            torch.testing.assert_close(
+                torch.tensor(sorted(ours.tolist())),
+                torch.tensor(sorted(theirs.tolist())))
 
 
 def test_no_mask_has_no_points():
-    assert uncertain_points(torch.zeros(0, 4, 4), P, 3., .75).shape == (0, P,
-                                                                        2)
+    sampler = PointSampler(0, P, 3., .75, torch.device('cpu'))
+    assert sampler(torch.zeros(0, 4, 4)).shape == (0, P, 2)
 
 
 @pytest.mark.parametrize('number', [4, 0])

@@ -17,33 +17,38 @@ BORDER = 2
 class Points(NamedTuple):
     """P points a head of n queries on one level.
 
-    ``rows``, int32 of shape (n, H, P, 4), holds the places of the pixels top
-    left, top right, bottom left and bottom right among those of
-    `Level.with_border`,
-    ``x`` and ``y``, of shape (n, H, P), how far the point is from the first
-    of them, 0 to 1.
+    ``rows``, int32 of shape (n, H, P), holds the places of the pixels top
+    left of the points among those of `Level.with_border`, ``x`` and ``y`` how
+    far the points are from these, 0 to 1.
     """
     rows: Tensor
     x: Tensor
     y: Tensor
 
-    def pixel_weights(self, weights: Tensor) -> Tensor:
-        """Weights of the pixels (n, H, P, 4) from those of the points."""
+    def bags(self) -> Tensor:
+        """The rows of each sum, (n H, P)."""
+        return self.rows.flatten(0, 1)
+
+    def pixel_weights(self, weights: Tensor) -> Tuple[Tensor, ...]:
+        """Weights of the pixels, in the order of `Level.corners`.
+
+        From those of the points, (n, H, P); each of shape (n H, P).
+        """
         low = weights * self.y
         top = weights - low
         low_right, top_right = low * self.x, top * self.x
-        return torch.stack(
-            [top - top_right, top_right, low - low_right, low_right], dim=-1)
+        corners = top - top_right, top_right, low - low_right, low_right
+        return tuple(corner.flatten(0, 1) for corner in corners)
 
-    def gradients(self, pixel_grad: Tensor,
+    def gradients(self, corners: Sequence[Tensor],
                   weights: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """From the gradients of `pixel_weights`, all (n, H, P).
+        """From gradients of `pixel_weights`, all (n, H, P).
 
         Returns:
             tuple[Tensor]: For the weights, and for the positions of the
             points in pixels, x and y.
         """
-        top_left, top_right, low_left, low_right = pixel_grad.unbind(-1)
+        top_left, top_right, low_left, low_right = corners
         top_slope, low_slope = top_right - top_left, low_right - low_left
         top, low = top_left + self.x * top_slope, low_left + self.x * low_slope
         return (top + self.y * (low - top), weights *
@@ -61,6 +66,14 @@ class Level(NamedTuple):
     @property
     def size(self) -> Tuple[int, int]:
         return self.height, self.width
+
+    def corners(self, heads: int) -> Tuple[int, ...]:
+        """How many rows behind its pixel top left each pixel of a point is.
+
+        Top left, top right, low left and low right, of `with_border`.
+        """
+        line = (self.width + 2 * BORDER) * heads
+        return 0, heads, line, line + heads
 
     def with_border(self, value: Tensor) -> Tensor:
         """Rows (pixels H, C) of the map with `BORDER`, of (sum h w, H, C)."""
@@ -84,13 +97,11 @@ class Level(NamedTuple):
             # an integer again, since what is not a number is not clamped
             places.append(before.int().clamp_(-BORDER, length).add_(BORDER))
         heads = locations.shape[1]
-        below = (self.width + 2 * BORDER) * heads
         head = torch.arange(
             heads, dtype=torch.int32, device=locations.device)
-        rows = places[1].mul_(below) + places[0].mul_(heads) + head[:, None]
-        rows = torch.stack(
-            [rows, rows + heads, rows + below, rows + (below + heads)], dim=-1)
-        return Points(rows, *parts)
+        rows = places[1].mul_((self.width + 2 * BORDER) * heads)
+        return Points(
+            rows.add_(places[0].mul_(heads)).add_(head[:, None]), *parts)
 
     def chunks(self, locations: Tensor) -> Iterator[Tuple[slice, Points]]:
         """Yield queries of an image, and their `points`, in chunks."""
@@ -116,8 +127,8 @@ def weighted_points(value: Tensor, locations: Tensor, weights: Tensor,
 
     Equal to ``multi_scale_deformable_attn_pytorch``, which copies the sampled
     values, P V times as many as there are; here each query is one weighted
-    sum of the rows of ``value`` around its points, level by level, and these
-    are looked up again for the gradients. docs/benchmarks.md has the gain.
+    sum of the rows of ``value`` around its points, level by level and corner
+    by corner, and these are looked up again for the gradients. docs/benchmarks.md has the gain.
 
     Args:
         value (Tensor): Of all levels one after the other, shape
@@ -137,11 +148,12 @@ def weighted_points(value: Tensor, locations: Tensor, weights: Tensor,
             rows = level.with_border(pixels)
             for queries, points in level.chunks(places):
                 share = points.pixel_weights(shares[queries, :, level.index])
-                sums[queries] += F.embedding_bag(
-                    points.rows.flatten(2).flatten(0, 1),
-                    rows,
-                    per_sample_weights=share.flatten(2).flatten(0, 1),
-                    mode='sum').view_as(sums[queries])
+                for corner, weight in zip(level.corners(len(sums[0])), share):
+                    sums[queries] += F.embedding_bag(
+                        points.bags(),
+                        rows[corner:],
+                        per_sample_weights=weight,
+                        mode='sum').view_as(sums[queries])
     return out.flatten(2)
 
 
@@ -179,28 +191,22 @@ def _level_backward(level: Level, grad: Tensor, value: Tensor,
                     locations: Tensor, weights: Tensor, value_grad: Tensor,
                     location_grad: Tensor, weight_grad: Tensor) -> None:
     """Write the gradients of a level and an image, which has no batch axis."""
-    pixels, rows, shares = level.with_border(value), [], []
+    pixels, corners = level.with_border(value), level.corners(value.shape[1])
+    rows, shares = [], []
     for queries, points in level.chunks(locations):
         weight = weights[queries, :, level.index]
-        rows.append(points.rows)
-        shares.append(points.pixel_weights(weight))
-        pixel_grad = _products(grad[queries].flatten(0, 1), pixels,
-                               points.rows.flatten(2).flatten(0, 1))
-        weight_grad[queries, :, level.index], x, y = points.gradients(
-            pixel_grad.view_as(points.rows), weight)
+        rows.append(points.bags())
+        shares.append(torch.stack(points.pixel_weights(weight)))
+        upstream = grad[queries].flatten(0, 1)
+        weight_grad[queries, :, level.index], x, y = points.gradients([
+            _products(upstream, pixels[corner:], rows[-1]).view_as(weight)
+            for corner in corners
+        ], weight)
         location_grad[queries, :, level.index] = torch.stack(
             [x * level.width, y * level.height], dim=-1)
-    # a pixel's gradient is a weighted sum of those of queries, so once more
-    # a sum of rows
-    order, places = torch.cat(rows).flatten().sort()
-    starts = torch.arange(len(pixels), dtype=order.dtype, device=order.device)
-    per_query = rows[0][0, 0].numel()
-    pixel_grad = F.embedding_bag(
-        (places // per_query).int(),
-        grad.flatten(0, 1),
-        torch.searchsorted(order, starts, out_int32=True),
-        per_sample_weights=torch.cat(shares).flatten()[places],
-        mode='sum')
+    pixel_grad = _pixel_grad(
+        grad.flatten(0, 1), torch.cat(rows), torch.cat(shares, dim=1), corners,
+        len(pixels))
     value_grad[level.pixels] = level.without_border(pixel_grad,
                                                     value.shape[1])
 
@@ -212,6 +218,35 @@ def _products(grad: Tensor, pixels: Tensor, rows: Tensor) -> Tensor:
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(
         grad, pixels, rows.flatten(), starts * per_query,
         starts.repeat_interleave(per_query), 0)
+
+
+def _pixel_grad(grad: Tensor, rows: Tensor, shares: Tensor,
+                corners: Sequence[int], number: int) -> Tensor:
+    """Gradient of the pixels of a level, (number, C).
+
+    That of a pixel is a weighted sum of the gradients of the queries that it
+    is part of: with the points in the order of their pixels, once more a sum
+    of rows. All four pixels of the points are in that order.
+
+    Args:
+        grad (Tensor): Of the n sums, (n, C).
+        rows (Tensor): The pixels top left, (n, P).
+        shares (Tensor): Weights of the four pixels, (4, n, P).
+        corners (tuple[int]): See `Level.corners`.
+        number (int): Of the pixels.
+    """
+    order, places = rows.flatten().sort()
+    first = torch.searchsorted(
+        order,
+        torch.arange(number, dtype=order.dtype, device=order.device),
+        out_int32=True)
+    queries = (places // rows.shape[1]).int()
+    out = grad.new_zeros((number, grad.shape[1]))
+    for corner, share in zip(corners, shares.flatten(1)[:, places]):
+        out[corner:] += F.embedding_bag(
+            queries, grad, first, per_sample_weights=share,
+            mode='sum')[:number - corner]
+    return out
 
 
 def _keep_inputs(ctx, inputs, output) -> None:

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from ..tasks import TASKS
 from .attention import KeyValue, attend, project_key_value, self_attend
-from .point_sampling import (sample_masks, sample_predictions,
-                             uncertain_points)
+from .point_sampling import PointSampler, sample_masks, sample_predictions
 
 
 class ImageMemory(NamedTuple):
@@ -421,9 +420,12 @@ class OneFormerHead(Mask2FormerHead):
             queries, places = (
                 torch.stack(index)
                 for index in zip(*(stage[i] for stage in matches)))
+            sampler = PointSampler(queries.shape[1], self.num_points,
+                                   self.oversample_ratio,
+                                   self.importance_sample_ratio,
+                                   features.device)
             values, points = sample_predictions(
-                mask_embeds[:, i][stages, queries], features,
-                self._uncertain_points)
+                mask_embeds[:, i][stages, queries], features, sampler)
             logits.append(values)
             goals.append(
                 torch.stack([
@@ -431,10 +433,6 @@ class OneFormerHead(Mask2FormerHead):
                     for place, point in zip(places, points)
                 ]))
         return torch.cat(logits, dim=1), torch.cat(goals, dim=1)
-
-    def _uncertain_points(self, logits: Tensor) -> Tensor:
-        return uncertain_points(logits, self.num_points, self.oversample_ratio,
-                                self.importance_sample_ratio)
 
     def _class_loss(self, loss: nn.Module, scores: Tensor,
                     labels: Tensor) -> Tensor:

@@ -9,37 +9,43 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 
-@torch.no_grad()
-def uncertain_points(logits: Tensor, num_points: int, oversample_ratio: float,
-                     importance_sample_ratio: float) -> Tensor:
-    """Random points, most of them where masks are least certain.
+class PointSampler:
+    """Random points of M masks, most of them where masks are least certain.
 
     The points of ``get_uncertain_point_coords_with_randomness`` in another
-    order, which costs it a sort; and coordinates are changed in place.
+    order, which costs it a sort. The candidates are drawn once and serve all
+    predictions of the masks, each of which sees points of that distribution.
 
     Args:
-        logits (Tensor): Mask logits, shape (M, h, w).
-        num_points (int): Points of each mask.
+        number (int): Number M of masks.
+        num_points (int): Points P of each mask.
         oversample_ratio (float): Candidates for each point.
         importance_sample_ratio (float): Share of the points that are the
             candidates with the smallest absolute logits. The others are
             random.
-
-    Returns:
-        Tensor: Points (x, y) in [0, 1], shape (M, num_points, 2).
+        device (torch.device): Where the points are.
     """
-    number = len(logits)
-    candidates = torch.rand(
-        number, int(num_points * oversample_ratio), 2, device=logits.device)
-    grid = candidates.mul_(2).sub_(1)
-    values = F.grid_sample(
-        logits[:, None], grid[:, None], align_corners=False)[:, 0, 0]
-    chosen = int(num_points * importance_sample_ratio)
-    index = values.abs_().topk(
-        chosen, dim=1, largest=False, sorted=False).indices
-    points = grid.gather(1, index[..., None].expand(-1, -1, 2))
-    others = torch.rand(number, num_points - chosen, 2, device=logits.device)
-    return torch.cat([points.add_(1).div_(2), others], dim=1)
+
+    def __init__(self, number: int, num_points: int, oversample_ratio: float,
+                 importance_sample_ratio: float,
+                 device: torch.device) -> None:
+        self._chosen = int(num_points * importance_sample_ratio)
+        candidates = int(num_points * oversample_ratio)
+        self._candidates = torch.rand(number, candidates, 2, device=device)
+        self._others = torch.rand(
+            number, num_points - self._chosen, 2, device=device)
+        self._grid = 2 * self._candidates - 1
+
+    @torch.no_grad()
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Points (x, y) in [0, 1], (M, P, 2), for mask logits (M, h, w)."""
+        values = F.grid_sample(
+            logits[:, None], self._grid[:, None], align_corners=False)[:, 0, 0]
+        index = values.abs_().topk(
+            self._chosen, dim=1, largest=False, sorted=False).indices
+        points = self._candidates.gather(1,
+                                         index[..., None].expand(-1, -1, 2))
+        return torch.cat([points, self._others], dim=1)
 
 
 def sample_masks(masks: Tensor, points: Tensor) -> Tensor:

@@ -92,8 +92,8 @@ def test_answers_are_the_same_at_any_size(backbone, count_graphs):
     for size in SIZES:
         (ours, *_), (theirs, *_) = (
             net.panoptic_head.predict(
-                net.extract_feat(data(size)[0]), [['panoptic', 'semantic']] * 2)
-            for net in (model, plain))
+                net.extract_feat(data(size)[0]),
+                [['panoptic', 'semantic']] * 2) for net in (model, plain))
         assert tiny.relative(ours, theirs) < 1e-4
         sample = model.predict(*data(size))[0]
         assert sample.pred_sem_seg.sem_seg.shape == (1, *size)

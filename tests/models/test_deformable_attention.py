@@ -1,4 +1,4 @@
-"""Weighted sums of rows are mmcv's deformable attention, gradients included."""
+"""Weighted sums of rows are mmcv's deformable attention, with gradients."""
 import pytest
 import torch
 from mmcv.ops.multi_scale_deform_attn import \

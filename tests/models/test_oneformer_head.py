@@ -286,8 +286,8 @@ class TestLosses:
         pairs = [[(torch.arange(n), torch.arange(n)) for n in (3, 1)]] * 3
 
         def mask_losses(images):
-            values = head._point_values(embeds[:, images],
-                                        mask_features[images],
+            values = head._point_values(embeds[:,
+                                               images], mask_features[images],
                                         [stage[images] for stage in pairs],
                                         masks[images])
             return torch.stack([

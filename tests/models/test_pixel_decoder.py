@@ -69,8 +69,8 @@ def test_queries_see_the_same_pixels():
         embeds = head.decode(memory, queries, all_stages=True).mask_embeds
         seen.append(
             torch.cat([
-                head._attention_mask(embed, mask).flatten()
-                for embed in embeds for mask in memory.level_masks
+                head._attention_mask(embed, mask).flatten() for embed in embeds
+                for mask in memory.level_masks
             ]))
     ours, theirs = seen
     assert 0.01 < ours.float().mean() < 0.99

@@ -84,6 +84,8 @@ def test_parts_are_profiled(run, tmp_path):
                  'mask decoder', 'matching', 'text mapper', 'backward',
                  'post-processing, semantic'):
         assert any(row.startswith(f'| {part} |') for row in rows), part
-    shares = [int(row.split('|')[3].strip(' %')) for row in rows
-              if re.match(r'\| .* \| \d+% \| \d', row) and '| all |' not in row]
+    shares = [
+        int(row.split('|')[3].strip(' %')) for row in rows
+        if re.match(r'\| .* \| \d+% \| \d', row) and '| all |' not in row
+    ]
     assert all(0 <= share <= 100 for share in shares)

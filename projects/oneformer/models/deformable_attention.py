@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from mmcv.ops import MultiScaleDeformableAttention, multi_scale_deform_attn
 from torch import Tensor
+from torch.library import custom_op
 
 #: Points that are looked up at once: what is known of each stands in memory
 #: for one chunk at a time, which the cache of a CPU can hold.
@@ -51,8 +52,8 @@ class Points(NamedTuple):
         top_left, top_right, low_left, low_right = corners
         top_slope, low_slope = top_right - top_left, low_right - low_left
         top, low = top_left + self.x * top_slope, low_left + self.x * low_slope
-        return (top + self.y * (low - top), weights *
-                (top_slope + self.y * (low_slope - top_slope)),
+        return (top + self.y * (low - top),
+                weights * (top_slope + self.y * (low_slope - top_slope)),
                 weights * (low - top))
 
 
@@ -97,8 +98,7 @@ class Level(NamedTuple):
             # an integer again, since what is not a number is not clamped
             places.append(before.int().clamp_(-BORDER, length).add_(BORDER))
         heads = locations.shape[1]
-        head = torch.arange(
-            heads, dtype=torch.int32, device=locations.device)
+        head = torch.arange(heads, dtype=torch.int32, device=locations.device)
         rows = places[1].mul_((self.width + 2 * BORDER) * heads)
         return Points(
             rows.add_(places[0].mul_(heads)).add_(head[:, None]), *parts)
@@ -120,7 +120,7 @@ def _levels(heights: Sequence[int], widths: Sequence[int]) -> Iterator[Level]:
         start = end
 
 
-@torch.library.custom_op('oneformer::weighted_points', mutates_args=())
+@custom_op('oneformer::weighted_points', mutates_args=())
 def weighted_points(value: Tensor, locations: Tensor, weights: Tensor,
                     heights: Sequence[int], widths: Sequence[int]) -> Tensor:
     """Weighted sums of bilinear samples, as mmcv's deformable attention.
@@ -128,7 +128,8 @@ def weighted_points(value: Tensor, locations: Tensor, weights: Tensor,
     Equal to ``multi_scale_deformable_attn_pytorch``, which copies the sampled
     values, P V times as many as there are; here each query is one weighted
     sum of the rows of ``value`` around its points, level by level and corner
-    by corner, and these are looked up again for the gradients. docs/benchmarks.md has the gain.
+    by corner, and these are looked up again for the gradients. The gain is in
+    docs/benchmarks.md.
 
     Args:
         value (Tensor): Of all levels one after the other, shape
@@ -162,8 +163,7 @@ def _(value, locations, weights, heights, widths):
     return value.new_empty((*locations.shape[:2], value.shape[2:].numel()))
 
 
-@torch.library.custom_op(
-    'oneformer::weighted_points_backward', mutates_args=())
+@custom_op('oneformer::weighted_points_backward', mutates_args=())
 def _backward(grad: Tensor, value: Tensor, locations: Tensor, weights: Tensor,
               heights: Sequence[int],
               widths: Sequence[int]) -> Tuple[Tensor, Tensor, Tensor]:
@@ -207,8 +207,7 @@ def _level_backward(level: Level, grad: Tensor, value: Tensor,
     pixel_grad = _pixel_grad(
         grad.flatten(0, 1), torch.cat(rows), torch.cat(shares, dim=1), corners,
         len(pixels))
-    value_grad[level.pixels] = level.without_border(pixel_grad,
-                                                    value.shape[1])
+    value_grad[level.pixels] = level.without_border(pixel_grad, value.shape[1])
 
 
 def _products(grad: Tensor, pixels: Tensor, rows: Tensor) -> Tensor:
@@ -300,15 +299,13 @@ class DeformableSelfAttention(MultiScaleDeformableAttention):
             -1, (self.num_heads, -1))
         weights = _softmax_of_few(weights).unflatten(-1, points[1:])
         value = self.value_proj(query).unflatten(-1, (self.num_heads, -1))
-        # in pixels of a level, to its size
-        shares = [
-            torch.stack([x / width, y / height], dim=-1)
-            for x, y, (height, width) in zip(offsets[..., 0].unbind(3),
-                                             offsets[..., 1].unbind(3),
-                                             spatial_shapes)
-        ]
-        locations = reference_points[:, None, None, None] + torch.stack(
-            shares, dim=3)
+        # from pixels of a level to parts of it
+        x, y = (axis.unbind(3) for axis in offsets.unbind(-1))
+        offsets = torch.stack([
+            torch.stack([x[i] / width, y[i] / height], dim=-1)
+            for i, (height, width) in enumerate(spatial_shapes)
+        ], 3)
+        locations = reference_points[:, None, None, None] + offsets
         attended = self.sample(value, spatial_shapes, locations, weights)
         return self.dropout(self.output_proj(attended)) + query
 
@@ -326,7 +323,8 @@ class DeformableSelfAttention(MultiScaleDeformableAttention):
         pixels = maps.prod(dim=1)
         return multi_scale_deform_attn.MultiScaleDeformableAttnFunction.apply(
             value, maps,
-            pixels.cumsum(0) - pixels, locations, weights, self.im2col_step)
+            pixels.cumsum(0) - pixels, locations, weights.contiguous(),
+            self.im2col_step)
 
     def sample_on_grid(self, value: Tensor, sizes: Sequence[Tuple[int, int]],
                        locations: Tensor, weights: Tensor) -> Tensor:

@@ -101,8 +101,8 @@ def _best_class(weights: Tensor, mask_logits: Tensor, resizer: MaskResizer,
     best = scores.amax(dim=0)
     labels = (scores.eq(best) * classes.int()[:, None]).amax(dim=0)
     close = ~(scores < best - doubt)
-    unsure = ~(best - FAINT_CLASS > doubt) | (close.sum(
-        dim=0, dtype=torch.int32) != 1)
+    unsure = ~(best - FAINT_CLASS > doubt) | (
+        close.sum(dim=0, dtype=torch.int32) != 1)
     unsure = unsure.nonzero()[:, 0]
     if len(unsure) > 0:
         probs = resizer.pixels(mask_logits, tile, unsure).sigmoid_()

@@ -368,8 +368,7 @@ class OneFormerHead(Mask2FormerHead):
             costs.append(
                 self.assigner.costs(predictions.cls_scores[:, i],
                                     (embed @ features for embed in embeds),
-                                    labels[i], sample_masks(masks[i],
-                                                            points)))
+                                    labels[i], sample_masks(masks[i], points)))
         matches = self.assigner.match(costs)
         target = torch.full(predictions.cls_scores.shape[:3], self.num_classes)
         labels = [label.cpu() for label in labels]

@@ -27,8 +27,7 @@ class PointSampler:
     """
 
     def __init__(self, number: int, num_points: int, oversample_ratio: float,
-                 importance_sample_ratio: float,
-                 device: torch.device) -> None:
+                 importance_sample_ratio: float, device: torch.device) -> None:
         self._chosen = int(num_points * importance_sample_ratio)
         candidates = int(num_points * oversample_ratio)
         self._candidates = torch.rand(number, candidates, 2, device=device)
@@ -43,8 +42,7 @@ class PointSampler:
             logits[:, None], self._grid[:, None], align_corners=False)[:, 0, 0]
         index = values.abs_().topk(
             self._chosen, dim=1, largest=False, sorted=False).indices
-        points = self._candidates.gather(1,
-                                         index[..., None].expand(-1, -1, 2))
+        points = self._candidates.gather(1, index[..., None].expand(-1, -1, 2))
         return torch.cat([points, self._others], dim=1)
 
 

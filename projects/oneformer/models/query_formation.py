@@ -204,12 +204,11 @@ class QueryFormation(BaseModule):
         return layer.norms[2](layer.ffn(x))
 
 
-def _project_positions(weight: Tensor,
-                       positions: Tuple[Tensor, Tensor]) -> Tensor:
+def _project_positions(weight: Tensor, positions: Tuple[Tensor,
+                                                        Tensor]) -> Tensor:
     """Product of a matrix (D, C) with the positions, shape (1, h w, D)."""
-    rows, columns = (
-        F.linear(part, half)
-        for part, half in zip(positions, weight.chunk(2, dim=1)))
+    rows, columns = (F.linear(part, half)
+                     for part, half in zip(positions, weight.chunk(2, dim=1)))
     return (rows[:, None] + columns).flatten(0, 1)[None]
 
 

@@ -85,7 +85,8 @@ class Case:
         name: As the command line takes it.
         title: What is measured.
         ours, peer: The two ways.
-        least_speedup: How many times as fast ours is to be.
+        least_speedup: How many times as fast ours is to be, if anything is
+            asked.
         compare: Called with the results of both; says how equal they are, or
             raises a `BenchmarkError`. None where they are different things.
         prepare: Writes what both read into a folder, once.
@@ -97,7 +98,7 @@ class Case:
     title: str
     ours: Contender
     peer: Contender
-    least_speedup: float
+    least_speedup: Optional[float]
     compare: Optional[Callable[[Any, Any], str]] = None
     prepare: Optional[Callable[[Workload, Path], None]] = None
     largest_memory: Optional[float] = None
@@ -160,7 +161,8 @@ def measure(case: Case, workload: Workload, rounds: int) -> Result:
     """Measure both contenders, A B A B.
 
     Both run once before, untimed; that is where results are compared. Only
-    one of the two processes works at a time.
+    one of the two processes works at a time. In each turn a call before the
+    timed one brings back caches and pages that the other side took.
 
     Raises:
         BenchmarkError: If a module is missing, a contender fails, or results
@@ -317,6 +319,7 @@ def _serve(connection: Connection, build: Build, workload: Workload,
             elif question == 'start':
                 answer = _reset_peak(device)
             elif question == 'time':
+                run()  # finds what the other side displaced in the meantime
                 answer = _timed(run, device)
             else:
                 answer = _peak(device)

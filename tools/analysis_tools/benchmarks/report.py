@@ -44,6 +44,8 @@ def _time(result: Result, timing: Timing) -> str:
 
 def _asked(result: Result) -> str:
     case = result.case
+    if case.least_speedup is None:
+        return '-'
     reached = result.speedup >= case.least_speedup
     asked = f'{case.least_speedup:.2f}'
     if case.largest_memory is not None:

@@ -222,9 +222,18 @@ def near(ours: List[np.ndarray], theirs: List[np.ndarray]) -> str:
 
 
 class Predictions:
-    """Ten predictions of a batch, as both sides take them."""
+    """Ten predictions of a batch, as both sides take them.
 
-    def __init__(self, workload: Workload) -> None:
+    Args:
+        workload: Its queries, batch and image size.
+        layout: Of the mask features in memory, as the pixel decoder of a side
+            leaves them.
+    """
+
+    def __init__(
+            self,
+            workload: Workload,
+            layout: torch.memory_format = torch.contiguous_format) -> None:
         generator = torch.Generator().manual_seed(0)
         size = [side // 4 for side in workload.image_size]
         stages, batch = 10, workload.batch
@@ -233,7 +242,9 @@ class Predictions:
             tensor = torch.randn(shape, generator=generator)
             return tensor.to(workload.device).requires_grad_()
 
-        self.mask_features = random(batch, 256, *size)
+        mask_features = random(batch, 256, *size).detach()
+        self.mask_features = mask_features.contiguous(
+            memory_format=layout).requires_grad_()
         self.mask_embeds = random(stages, batch, workload.queries, 256)
         self.cls_scores = random(stages, batch, workload.queries, 134)
         self.samples = train_samples(workload)
@@ -252,7 +263,7 @@ def our_losses(workload: Workload, folder: Path) -> Callable[[], Any]:
     """Matching at points, then full masks of matched queries alone."""
     from projects.oneformer.models import oneformer_head
     head = our_model(workload, folder).panoptic_head
-    data = Predictions(workload)
+    data = Predictions(workload, torch.channels_last)
     labels = [s.gt_instances.labels for s in data.samples]
     masks = [
         s.gt_instances.masks.to_tensor(torch.uint8, workload.device)

@@ -96,7 +96,7 @@ def test_answers_are_the_same_at_any_size(backbone, count_graphs):
                 [['panoptic', 'semantic']] * 2) for net in (model, plain))
         assert tiny.relative(ours, theirs) < 1e-4
         sample = model.predict(*data(size))[0]
-        assert sample.pred_sem_seg.sem_seg.shape == (1, *size)
+        assert sample.pred_panoptic_seg.sem_seg.shape == (1, *size)
         graphs.append(count_graphs())
     assert graphs[-1] == graphs[2] <= 3 * graphs[0]
 

@@ -46,7 +46,7 @@ class BatchHungarianAssigner(HungarianAssigner):
 
         One prediction after the other, so that ``point_logits`` may be made
         while they are read: those of all predictions would not fit the cache
-        of a CPU, and take ten times as long to make and read.
+        of a CPU, and take many times as long to make and read.
 
         Args:
             scores (Iterable[Tensor]): D class logits, shape (N, K + 1).

@@ -55,14 +55,16 @@ def test_official_way_predicts_full_masks_at_each_stage(result):
     resizing = 4 * tiny.NUM_QUERIES * sum(pixels)
     # queries are formed on features that are projected three times, of which
     # ours is one product of two matrices with them; rows and columns of the
-    # positions are projected alone
+    # positions are projected alone, and weighted alone in place of pixels
     layers = len(model.panoptic_head.query_formation.transformer.layers)
     high, wide = (side // 4 for side in SIZE)
     projections = tiny.WIDTH**2 * (high * wide * (1 + 2 * layers))
     ours = tiny.WIDTH**2 * layers * (
         high * wide + tiny.WIDTH + 1 + high + wide)
+    weighting = layers * (tiny.NUM_QUERIES - 1) * tiny.WIDTH * (
+        high * wide - high - wide)
     assert result.official.network == (
-        run(network) - product + resizing + projections - ours)
+        run(network) - product + resizing + projections - ours + weighting)
 
 
 def test_parts_add_up(result):

@@ -32,7 +32,7 @@ FREE = {torch.ops.prim.device}.union(
                  'max_pool2d_with_indices', 'mean', 'min', 'new_empty',
                  'new_full', 'new_ones', 'new_zeros', 'nonzero', 'ones',
                  'ones_like', 'prod', 'repeat', 'roll', 'scalar_tensor',
-                 'stack', 'sum', 'zero_', 'zeros', 'zeros_like'))
+                 'softmax', 'stack', 'sum', 'zero_', 'zeros', 'zeros_like'))
 
 
 def _attention(query, key, value) -> int:

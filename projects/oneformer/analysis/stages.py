@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..models import (OneFormer, OneFormerFusionHead, OneFormerHead,
                       QueryFormation)
-from ..models.attention import KeyValue, project_key_value
+from ..models.attention import KeyValue, attend, project_key_value
 from ..models.mask_resize import MaskResizer
 from ..models.neighborhood_attention import NeighborhoodAttention
 from ..models.oneformer_head import ImageMemory
@@ -87,18 +87,17 @@ def decode(head: OneFormerHead,
 
     def project(attention: nn.MultiheadAttention, features: Tensor,
                 positions: Tuple[Tensor, Tensor]) -> KeyValue:
-        if not officially:
-            return QueryFormation._memory(formation, attention, features,
-                                          positions)
         return project_key_value(attention, features, features)
 
     head._attention_mask = attention_mask
     formation = head.query_formation
-    formation._memory = project
     with counter, counter.part('query_formation'):
         if officially and isinstance(formation, QueryFormation):
             formation.feature_proj(memory.mask_features)
+            formation._memory, formation._attend = project, attend
         queries = head.form_queries(memory, [tasks])
+    for name in ('_memory', '_attend'):
+        vars(formation).pop(name, None)
     with counter, counter.part('mask_decoder'):
         predictions = head.decode(memory, queries, all_stages=officially)
     with counter, counter.part('masks'):

@@ -13,8 +13,8 @@ class KeyValue(NamedTuple):
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
-    """(B, L, C) -> (B, heads, L, C / heads)."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+    """(..., L, C) -> (..., heads, L, C / heads)."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(-3, -2)
 
 
 def project_key_value(attention: nn.MultiheadAttention, key: Tensor,
@@ -35,6 +35,23 @@ def project_key_value(attention: nn.MultiheadAttention, key: Tensor,
         split_heads(F.linear(value, value_weight, value_bias), heads))
 
 
+def project_query(attention: nn.MultiheadAttention, query: Tensor) -> Tensor:
+    """Project queries (B, Q, C) -> (B, heads, Q, C / heads)."""
+    weight = attention.in_proj_weight[:attention.embed_dim]
+    bias = attention.in_proj_bias[:attention.embed_dim]
+    return split_heads(F.linear(query, weight, bias), attention.num_heads)
+
+
+def project_output(attention: nn.MultiheadAttention, out: Tensor) -> Tensor:
+    """Project what heads give, (B, heads, Q, C / heads) -> (B, Q, C)."""
+    return attention.out_proj(out.transpose(1, 2).flatten(2))
+
+
+def dropout_rate(attention: nn.MultiheadAttention) -> float:
+    """Share of the attention weights that are dropped now."""
+    return attention.dropout if attention.training else 0.
+
+
 def attend(attention: nn.MultiheadAttention,
            query: Tensor,
            memory: KeyValue,
@@ -53,18 +70,16 @@ def attend(attention: nn.MultiheadAttention,
     Returns:
         Tensor: Of shape (B, Q, C).
     """
-    weight = attention.in_proj_weight[:attention.embed_dim]
-    bias = attention.in_proj_bias[:attention.embed_dim]
-    query = split_heads(F.linear(query, weight, bias), attention.num_heads)
+    query = project_query(attention, query)
     shape = (query.shape[0], *memory.value.shape[1:])
     out = F.scaled_dot_product_attention(
         query,
         memory.key.expand(shape),
         memory.value.expand(shape),
         attn_mask=None if visible is None else visible.unsqueeze(1),
-        dropout_p=attention.dropout if attention.training else 0.,
+        dropout_p=dropout_rate(attention),
         is_causal=is_causal)
-    return attention.out_proj(out.transpose(1, 2).flatten(2))
+    return project_output(attention, out)
 
 
 def self_attend(attention: nn.MultiheadAttention,

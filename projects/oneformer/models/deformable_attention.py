@@ -241,7 +241,8 @@ def _pixel_grad(grad: Tensor, rows: Tensor, shares: Tensor,
         out_int32=True)
     queries = (places // rows.shape[1]).int()
     out = grad.new_zeros((number, grad.shape[1]))
-    for corner, share in zip(corners, shares.flatten(1)[:, places]):
+    shares = shares.flatten(1).gather(1, places.expand(len(shares), -1))
+    for corner, share in zip(corners, shares):
         out[corner:] += F.embedding_bag(
             queries, grad, first, per_sample_weights=share,
             mode='sum')[:number - corner]

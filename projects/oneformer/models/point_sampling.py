@@ -8,6 +8,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+#: Predictions whose masks are made at once for the losses. Those of one are
+#: few rows for a matrix product; those of four, at 1/4 scale, are one byte for
+#: each pixel and mask.
+MASKS_AT_ONCE = 4
+
 
 class PointSampler:
     """Random points of M masks, most of them where masks are least certain.
@@ -76,17 +81,18 @@ def sample_masks(masks: Tensor, points: Tensor) -> Tensor:
 
 
 class _PredictedMasks(Function):
-    """`sample_predictions`, with the masks of one prediction in memory."""
+    """`sample_predictions`, with the masks of few predictions in memory."""
 
     @staticmethod
     def forward(ctx, embeds: Tensor, features: Tensor,
                 choose: Callable[[Tensor], Tensor]) -> Tuple[Tensor, Tensor]:
+        pixels = features.flatten(1)
         values, points = [], []
-        for embed in embeds:
-            logits = (embed @ features.flatten(1)).unflatten(
-                1, features.shape[1:])
-            points.append(choose(logits))
-            values.append(point_sample(logits[:, None], points[-1])[:, 0])
+        for some in embeds.split(MASKS_AT_ONCE):
+            for logits in (some.flatten(0, 1) @ pixels).view(
+                    *some.shape[:2], *features.shape[1:]):
+                points.append(choose(logits))
+                values.append(point_sample(logits[:, None], points[-1])[:, 0])
         points = torch.stack(points)
         ctx.save_for_backward(embeds, features, points)
         ctx.mark_non_differentiable(points)
@@ -99,11 +105,14 @@ class _PredictedMasks(Function):
         pixels = features.flatten(1)
         embeds_grad = torch.empty_like(embeds)
         pixels_grad = torch.zeros_like(pixels)
-        # sampling is linear, so that any logits have its gradient
-        logits = grad.new_zeros((embeds.shape[1], 1, *features.shape[1:]))
-        logits.requires_grad_()
-        for embed, embed_grad, point, value_grad in zip(
-                embeds, embeds_grad, points, grad):
+        for some in zip(*(x.split(MASKS_AT_ONCE)
+                          for x in (embeds, embeds_grad, points, grad))):
+            embed, embed_grad, point, value_grad = (
+                x.flatten(0, 1) for x in some)
+            # sampling is linear, so that any logits have its gradient
+            logits = grad.new_zeros(
+                ()).expand(len(embed), 1,
+                           *features.shape[1:]).requires_grad_()
             with torch.enable_grad():
                 values = point_sample(logits, point)[:, 0]
             logits_grad, = torch.autograd.grad(values, logits, value_grad)
@@ -118,7 +127,7 @@ def sample_predictions(
         choose: Callable[[Tensor], Tensor]) -> Tuple[Tensor, Tensor]:
     """Bilinear values of predicted masks at points.
 
-    The masks of one prediction after the other are made, here and for the
+    The masks of a few predictions after the other are made, here and for the
     gradients, and none is kept.
 
     Args:

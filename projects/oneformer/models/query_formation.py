@@ -13,7 +13,9 @@ from mmseg.utils.tokenizer import tokenize
 from torch import Tensor
 
 from ..tasks import TASKS, check_task, task_text
-from .attention import KeyValue, attend, self_attend, split_heads
+from .attention import (dropout_rate, project_output, project_query,
+                        self_attend, split_heads)
+from .position_attention import PositionMemory, attend_to_positions
 from .text_mapper import CONTEXT_LENGTH
 
 
@@ -165,7 +167,7 @@ class QueryFormation(BaseModule):
         return rows[0, :half, :, 0].t(), columns[0, half:, 0].t()
 
     def _memory(self, attention: nn.MultiheadAttention, features: Tensor,
-                positions: Tuple[Tensor, Tensor]) -> KeyValue:
+                positions: Tuple[Tensor, Tensor]) -> PositionMemory:
         """Keys and values of a layer, which all tasks share.
 
         Keys are projections of ``feature_proj(features) + position``, values
@@ -183,14 +185,14 @@ class QueryFormation(BaseModule):
         first = self.feature_proj
         bias = F.linear(first.bias[None], key_weight, key_bias)[0]
         key = F.linear(features, key_weight @ first.weight.flatten(1), bias)
-        key = key + _project_positions(key_weight, positions)
-        value = _project_positions(value_weight, positions) + value_bias
-        return KeyValue(*(split_heads(x, attention.num_heads)
-                          for x in (key, value)))
+        rows, columns = _project(key_weight, positions)
+        key = key + (rows[:, None] + columns).flatten(0, 1)
+        rows, columns = _project(value_weight, positions)
+        return PositionMemory(*(split_heads(x, attention.num_heads)
+                                for x in (key, rows + value_bias, columns)))
 
-    @staticmethod
-    def _layer(layer: nn.Module, query: Tensor, query_pos: Tensor,
-               memory: KeyValue) -> Tensor:
+    def _layer(self, layer: nn.Module, query: Tensor, query_pos: Tensor,
+               memory: PositionMemory) -> Tensor:
         """One DETR layer on (B, T, N, C), equal to ``layer`` on each task."""
         shape = query.shape
         x = query.flatten(0, 1)
@@ -198,18 +200,29 @@ class QueryFormation(BaseModule):
         x = x + drop(self_attend(layer.self_attn.attn, x, query_pos))
         x = layer.norms[0](x).unflatten(0, shape[:2])
         drop = layer.cross_attn.dropout_layer
-        crossed = attend(layer.cross_attn.attn, (x + query_pos).flatten(1, 2),
-                         memory)
+        crossed = self._attend(layer.cross_attn.attn,
+                               (x + query_pos).flatten(1, 2), memory)
         x = layer.norms[1](x + drop(crossed).view(shape))
         return layer.norms[2](layer.ffn(x))
 
+    @staticmethod
+    def _attend(attention: nn.MultiheadAttention, query: Tensor,
+                memory: PositionMemory) -> Tensor:
+        """``attention`` of queries (B, Q, C) to the memory."""
+        out = attend_to_positions(
+            project_query(attention, query), memory, dropout_rate(attention))
+        return project_output(attention, out)
 
-def _project_positions(weight: Tensor, positions: Tuple[Tensor,
-                                                        Tensor]) -> Tensor:
-    """Product of a matrix (D, C) with the positions, shape (1, h w, D)."""
+
+def _project(weight: Tensor,
+             positions: Tuple[Tensor, Tensor]) -> Tuple[Tensor, Tensor]:
+    """Products of a matrix (D, C) with positions of rows and of columns.
+
+    Their sum is the product with the position of a pixel.
+    """
     rows, columns = (F.linear(part, half)
                      for part, half in zip(positions, weight.chunk(2, dim=1)))
-    return (rows[:, None] + columns).flatten(0, 1)[None]
+    return rows, columns
 
 
 @MODELS.register_module()

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 import projects.oneformer  # noqa: F401, for mmdet imports without its ops
 
@@ -34,6 +35,16 @@ def seed():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def mmdet_scope():
+    """Make MMDetection's registries the default scope, as in a run.
+
+    A test that makes a Runner leaves the scope of that.
+    """
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -127,8 +127,6 @@ def main() -> None:
         cfg = prepare(args)
     except (FileNotFoundError, ValueError) as error:
         fail(error)
-    if get_device() == 'cpu':
-        engine.keep_freed_memory()
     runner = Runner.from_cfg(cfg)
     runner.register_hook(engine.CheckpointFitHook())
     try:

@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmengine.runner import load_checkpoint
 
 from projects.oneformer.tasks import TASKS
-from tests.models.tiny import (NUM_CONTEXT, NUM_QUERIES, NUM_STUFF, NUM_THINGS,
+from tests.models.tiny import (HALF, NUM_CONTEXT, NUM_QUERIES, NUM_STUFF, NUM_THINGS,
                                batch, build, sample, tiny_config)
 
 FIELDS = dict(
@@ -201,8 +201,9 @@ class TestAnswers:
         result = shared_model.predict(images, samples)[0]
         assert_same_answers(result, predict(shared_model)[0])
 
-    def test_bfloat16_autocast(self, shared_model):
-        with torch.autocast('cpu', torch.bfloat16):
+    @pytest.mark.parametrize('kind', HALF, ids=str)
+    def test_autocast(self, shared_model, kind):
+        with torch.autocast('cpu', kind):
             image = predict(shared_model)[0]
         expected = predict(shared_model)[0].pred_sem_seg.sem_seg
         assert (image.pred_sem_seg.sem_seg == expected).float().mean() > 0.8
@@ -510,9 +511,10 @@ class TestTraining:
         losses = TestAblations.losses(model)
         assert losses['loss_cls'].isnan()
 
-    def test_bfloat16_autocast(self):
+    @pytest.mark.parametrize('kind', HALF, ids=str)
+    def test_autocast(self, kind):
         model = build(config_for()).train()
-        with torch.autocast('cpu', torch.bfloat16):
+        with torch.autocast('cpu', kind):
             losses = TestAblations.losses(model)
         assert all(loss.isfinite().all() for loss in losses.values())
         model.parse_losses(losses)[0].backward()

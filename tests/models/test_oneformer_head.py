@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
 
 from projects.oneformer.tasks import TASKS
-from tests.models.tiny import (NUM_QUERIES, NUM_STUFF, NUM_THINGS, WIDTH,
+from tests.models.tiny import (HALF, NUM_QUERIES, NUM_STUFF, NUM_THINGS, WIDTH,
                                build, features, relative, sample, tiny_config)
 
 SIZE = (64, 96)
@@ -351,13 +351,14 @@ class TestLosses:
         with pytest.raises(ValueError, match='task.*TaskSampling.*meta_keys'):
             self.losses(config, data_sample)
 
-    def test_bfloat16_autocast(self, config):
+    @pytest.mark.parametrize('kind', HALF, ids=str)
+    def test_autocast(self, config, kind):
         head = build(config).panoptic_head.train()
         x, data = features(SIZE), list(self.data())
         torch.manual_seed(0)
         expected = head.loss(x, data)
         torch.manual_seed(0)
-        with torch.autocast('cpu', torch.bfloat16):
+        with torch.autocast('cpu', kind):
             losses = head.loss(x, data)
         for name, gradient in gradients(head, losses).items():
             assert gradient.isfinite().all(), name
@@ -377,12 +378,13 @@ def test_forward_without_a_task_takes_the_first(head):
     assert torch.equal(head(x, nameless)[0][-1], expected[0][-1])
 
 
-def test_pixel_decoder_runs_in_float32_under_autocast(head):
+@pytest.mark.parametrize('kind', HALF, ids=str)
+def test_pixel_decoder_runs_in_float32_under_autocast(head, kind):
     x = features(SIZE)
-    with torch.autocast('cpu', torch.bfloat16):
-        mask_features = head.encode([f.bfloat16() for f in x]).mask_features
+    with torch.autocast('cpu', kind):
+        mask_features = head.encode([f.to(kind) for f in x]).mask_features
     assert mask_features.dtype == torch.float32
-    expected = head.encode([f.bfloat16().float() for f in x]).mask_features
+    expected = head.encode([f.to(kind).float() for f in x]).mask_features
     assert torch.equal(mask_features, expected)
 
 

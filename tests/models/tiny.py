@@ -16,6 +16,8 @@ BASE = Path(__file__).parents[2] / 'configs/_base_/models/oneformer_small.py'
 WIDTH = 32
 NUM_QUERIES = 10
 NUM_CONTEXT = 3
+#: Types of mixed precision.
+HALF = (torch.bfloat16, torch.float16)
 NUM_THINGS, NUM_STUFF = 3, 2
 CLASSES = ('cat', 'dog', 'polar bear', 'sky', 'brick wall')
 

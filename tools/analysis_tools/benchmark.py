@@ -7,7 +7,6 @@ turn (A B A B), each in a process of its own. A peer that is not installed is
 named and its cases are left out.
 """
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -84,16 +83,11 @@ def main() -> None:
         except measure.BenchmarkError as error:
             failed = failed or 'not installed' not in str(error)
             print(f'{name}: left out: {error}', file=sys.stderr)
-        else:
-            print(report.table(results[-1:], rate).splitlines()[-1])
-    if args.out and results:
-        folder = Path(args.out)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder /
-         'benchmark.md').write_text(report.table(results, rate) + '\n')
-        content = report.as_json(results, rate, workload)
-        (folder /
-         'benchmark.json').write_text(json.dumps(content, indent=2) + '\n')
+            continue
+        print(report.table(results[-1:], rate).splitlines()[-1], flush=True)
+        if args.out:
+            # after each, so that an interrupted run keeps what it measured
+            report.write(results, rate, workload, Path(args.out))
     sys.exit(int(failed))
 
 

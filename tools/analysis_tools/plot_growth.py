@@ -3,12 +3,11 @@
     python tools/analysis_tools/plot_growth.py --out DIR
 
 Image size and queries are varied for all three answers to an image, masks and
-batch for a training step. Writes growth.png and growth.json.
+batch for a training step. Writes growth.png and growth.json, where settings
+that are not measured anew stay as they are.
 """
 import argparse
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Dict, List
 
@@ -20,8 +19,8 @@ import matplotlib  # noqa: E402
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
-from benchmarks.growth import measure_sweep  # noqa: E402
-from benchmarks.growth import SWEEPS, Sweep, exponents  # noqa: E402
+from benchmarks.growth import (SWEEPS, exponents, measure_sweep,  # noqa: E402
+                               read_timings, write_timings)
 from benchmarks.measure import Workload  # noqa: E402
 from benchmarks.measure import BenchmarkError, Timing  # noqa: E402
 
@@ -49,11 +48,13 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def plot(measured: Dict[Sweep, List[Timing]], path: Path) -> None:
-    """Time above, memory below, a column for each sweep."""
+def plot(measured: Dict[str, List[Timing]], path: Path) -> None:
+    """Time above, memory below, a column for each setting."""
+    sweeps = [sweep for sweep in SWEEPS if sweep.setting in measured]
     figure, axes = plt.subplots(
         2, len(measured), figsize=(4 * len(measured), 6.5), squeeze=False)
-    for column, (sweep, timings) in zip(axes.T, measured.items()):
+    for column, sweep in zip(axes.T, sweeps):
+        timings = measured[sweep.setting]
         costs = dict(
             seconds=[timing.median for timing in timings],
             MiB=[timing.peak_mib for timing in timings])
@@ -74,34 +75,27 @@ def plot(measured: Dict[Sweep, List[Timing]], path: Path) -> None:
 def main() -> None:
     args = parse_args()
     base = Workload(device=args.device, threads=args.threads)
-    measured = {}
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    timings = read_timings(folder / 'growth.json')
     for sweep in SWEEPS:
         if args.settings and sweep.setting not in args.settings:
             continue
         try:
-            measured[sweep] = measure_sweep(sweep, base, args.rounds)
+            timings[sweep.setting] = measure_sweep(sweep, base, args.rounds)
         except BenchmarkError as error:
             print(f'plot_growth.py: error: {error}', file=sys.stderr)
             sys.exit(1)
         first, last = exponents(sweep.values,
-                                [t.median for t in measured[sweep]])
+                                [t.median for t in timings[sweep.setting]])
         print(f'{sweep.contender.name} against {sweep.setting}: time grows '
               f'with exponent {first:.2f} at first, {last:.2f} at last')
-        for value, timing in zip(sweep.values, measured[sweep]):
+        for value, timing in zip(sweep.values, timings[sweep.setting]):
             print(f'  {value:>5} {timing.median:8.2f} s '
                   f'{timing.peak_mib:7.0f} MiB')
-    folder = Path(args.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    plot(measured, folder / 'growth.png')
-    content = {
-        sweep.setting:
-        dict(
-            values=list(sweep.values),
-            fixed=sweep.fixed,
-            timings=[asdict(timing) for timing in timings])
-        for sweep, timings in measured.items()
-    }
-    (folder / 'growth.json').write_text(json.dumps(content, indent=2) + '\n')
+        # after each, so that an interrupted run keeps what it measured
+        write_timings(timings, folder / 'growth.json')
+        plot(timings, folder / 'growth.png')
 
 
 if __name__ == '__main__':

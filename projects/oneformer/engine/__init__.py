@@ -1,10 +1,9 @@
-"""What a training run needs beyond MMEngine: hooks, checkpoints, memory."""
+"""Optimiser groups, finite gradients and checkpoints that can be resumed."""
 from .atomic_backend import AtomicBackend
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_fit_hook import CheckpointFitHook, CheckpointMisfit
 from .compile_hook import CompileHook
 from .finite_gradients_hook import FiniteGradientsHook
-from .freed_memory import keep_freed_memory
 from .new_classes_hook import NewClassesHook
 from .oneformer_optim_wrapper_constructor import \
     OneFormerOptimWrapperConstructor
@@ -14,5 +13,5 @@ __all__ = [
     'AtomicBackend', 'AtomicCheckpointHook', 'CheckpointFitHook',
     'CheckpointMisfit', 'CompileHook', 'FiniteGradientsHook', 'NewClassesHook',
     'OneFormerOptimWrapperConstructor', 'find_checkpoint', 'get_random_state',
-    'keep_freed_memory', 'set_random_state'
+    'set_random_state'
 ]

@@ -88,3 +88,12 @@ def test_exponents_of_growth():
     values = [0, 1, 2, 4]
     first, last = growth.exponents(values, [5, 1, 2, 8])
     assert (first, last) == pytest.approx((1, 2))
+
+
+def test_measurements_of_growth_are_kept(tmp_path):
+    path = tmp_path / 'growth.json'
+    assert growth.read_timings(path) == {}
+    timing = measure.Timing('ours', [1., 2.], 100., 50., 3.)
+    measured = dict(batch=[timing] * 4, queries=[timing] * 6)
+    growth.write_timings(measured, path)
+    assert growth.read_timings(path) == measured

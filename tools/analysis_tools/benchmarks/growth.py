@@ -1,5 +1,7 @@
 """Time and memory of our model against the size of what it is given."""
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -53,6 +55,29 @@ def measure_sweep(sweep: Sweep, base: Workload, rounds: int) -> List[Timing]:
         measure_alone(sweep.contender, sweep.workload(value, base),
                       prepare_alone, rounds) for value in sweep.values
     ]
+
+
+def read_timings(path: Path) -> Dict[str, List[Timing]]:
+    """What `write_timings` wrote, nothing if there is no such file."""
+    if not path.exists():
+        return {}
+    return {
+        setting: [Timing(**timing) for timing in sweep['timings']]
+        for setting, sweep in json.loads(path.read_text()).items()
+    }
+
+
+def write_timings(measured: Dict[str, List[Timing]], path: Path) -> None:
+    """Write the measurements of some sweeps, by setting."""
+    content = {
+        sweep.setting:
+        dict(
+            values=list(sweep.values),
+            fixed=sweep.fixed,
+            timings=[asdict(timing) for timing in measured[sweep.setting]])
+        for sweep in SWEEPS if sweep.setting in measured
+    }
+    path.write_text(json.dumps(content, indent=2) + '\n')
 
 
 def exponents(values: Sequence[float],

@@ -6,7 +6,7 @@ from typing import Any, Callable
 from .measure import Case, Contender, Workload
 from .models import prepare_alone
 from .network import our_answers, similar
-from .training import our_plain_step, our_step, same_losses
+from .training import our_step
 
 
 def compiled_answers(workload: Workload, folder: Path) -> Callable[[], Any]:
@@ -34,9 +34,6 @@ CASES = (
     Case('mixed-answers', 'three tasks with post-processing, bfloat16',
          Contender('bfloat16', mixed_answers), ANSWERS, None, None,
          prepare_alone),
-    Case('kept-memory', 'training step, freed memory kept',
-         Contender('kept', our_step), Contender('given back', our_plain_step),
-         None, same_losses, prepare_alone),
     Case('compiled-step', 'training step, torch.compile',
          Contender('compiled', compiled_step), STEP, None, None,
          prepare_alone),

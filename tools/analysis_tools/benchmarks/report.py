@@ -1,5 +1,7 @@
 """Results of the benchmark as a table in Markdown, and as JSON."""
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import List, Sequence
 
 from .measure import Result, Timing, Workload
@@ -76,3 +78,13 @@ def as_json(results: Sequence[Result], rate: float,
                 equality=result.equality)
             for result in results
         })
+
+
+def write(results: Sequence[Result], rate: float, workload: Workload,
+          folder: Path) -> None:
+    """Write ``benchmark.md`` and ``benchmark.json`` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'benchmark.md').write_text(table(results, rate) + '\n')
+    content = as_json(results, rate, workload)
+    (folder /
+     'benchmark.json').write_text(json.dumps(content, indent=2) + '\n')

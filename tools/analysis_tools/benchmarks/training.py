@@ -10,7 +10,6 @@ from mmengine.structures import InstanceData
 from mmseg.utils.tokenizer import tokenize
 from torch import Tensor, nn
 
-from projects.oneformer.engine import keep_freed_memory
 from projects.oneformer.models import TextMapper
 from projects.oneformer.tasks import padding_text, task_text
 
@@ -72,13 +71,6 @@ def flat(losses: Dict[str, Any]) -> Dict[str, Tensor]:
 
 
 def our_step(workload: Workload, folder: Path) -> Callable[[], Any]:
-    """A step of our model as ``tools/train.py`` takes it."""
-    if workload.device == 'cpu':
-        keep_freed_memory()
-    return our_plain_step(workload, folder)
-
-
-def our_plain_step(workload: Workload, folder: Path) -> Callable[[], Any]:
     """Forward, losses, backward and optimizer of our model."""
     model = our_model(workload, folder).train()
     pixels = images(workload, workload.batch)

@@ -9,8 +9,8 @@ from mmdet.structures import DetDataSample
 from mmengine.runner import load_checkpoint
 
 from projects.oneformer.tasks import TASKS
-from tests.models.tiny import (HALF, NUM_CONTEXT, NUM_QUERIES, NUM_STUFF, NUM_THINGS,
-                               batch, build, sample, tiny_config)
+from tests.models.tiny import (HALF, NUM_CONTEXT, NUM_QUERIES, NUM_STUFF,
+                               NUM_THINGS, batch, build, sample, tiny_config)
 
 FIELDS = dict(
     panoptic='pred_panoptic_seg',

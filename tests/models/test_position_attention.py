@@ -112,3 +112,10 @@ def test_bfloat16_inputs_are_attended_in_float32(inputs):
 def test_compiled_it_is_attention_to_the_sums(inputs):
     compiled = torch.compile(attend, backend='eager', fullgraph=True)
     torch.testing.assert_close(compiled(*inputs), plain(*inputs))
+
+
+def test_no_query():
+    out = attend(
+        torch.zeros(1, 1, 0, D), torch.zeros(1, 1, 6, D), torch.zeros(1, 2, D),
+        torch.zeros(1, 3, D))
+    assert out.shape == (1, 1, 0, D)

@@ -27,8 +27,8 @@ from benchmarks.measure import FlopCounter, Workload, matrix_rate  # noqa: E402
 from benchmarks.training import Step, flat  # noqa: E402
 from torch import nn  # noqa: E402
 
-#: A part of the pixel decoder, told apart from the rest of it.
-SAMPLING = 'of it, deformable sampling'
+#: A part of the pixel decoder, which counts it too.
+SAMPLING = 'pixel decoder: deformable sampling'
 
 
 class Part(NamedTuple):

@@ -124,7 +124,7 @@ def _weights(
         will until the next; and as much memory that was used for them.
     """
     queries, keys = query.shape[2], key.shape[2]
-    step = min(max(CHUNK_WEIGHTS // keys, CHUNK_QUERIES), queries)
+    step = max(min(CHUNK_WEIGHTS // keys, queries), CHUNK_QUERIES)
     logits, weights = query.new_empty((2, step, keys))
     for image in range(query.shape[0]):
         for head in range(query.shape[1]):

@@ -19,8 +19,7 @@ import matplotlib  # noqa: E402
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
-from benchmarks.growth import (SWEEPS, exponents, measure_sweep,  # noqa: E402
-                               read_timings, write_timings)
+from benchmarks import growth  # noqa: E402
 from benchmarks.measure import Workload  # noqa: E402
 from benchmarks.measure import BenchmarkError, Timing  # noqa: E402
 
@@ -29,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [sweep.setting for sweep in SWEEPS]
+    names = [sweep.setting for sweep in growth.SWEEPS]
     parser.add_argument(
         'settings',
         nargs='*',
@@ -50,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 def plot(measured: Dict[str, List[Timing]], path: Path) -> None:
     """Time above, memory below, a column for each setting."""
-    sweeps = [sweep for sweep in SWEEPS if sweep.setting in measured]
+    sweeps = [sweep for sweep in growth.SWEEPS if sweep.setting in measured]
     figure, axes = plt.subplots(
         2, len(measured), figsize=(4 * len(measured), 6.5), squeeze=False)
     for column, sweep in zip(axes.T, sweeps):
@@ -77,24 +76,25 @@ def main() -> None:
     base = Workload(device=args.device, threads=args.threads)
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
-    timings = read_timings(folder / 'growth.json')
-    for sweep in SWEEPS:
+    timings = growth.read_timings(folder / 'growth.json')
+    for sweep in growth.SWEEPS:
         if args.settings and sweep.setting not in args.settings:
             continue
         try:
-            timings[sweep.setting] = measure_sweep(sweep, base, args.rounds)
+            timings[sweep.setting] = growth.measure_sweep(
+                sweep, base, args.rounds)
         except BenchmarkError as error:
             print(f'plot_growth.py: error: {error}', file=sys.stderr)
             sys.exit(1)
-        first, last = exponents(sweep.values,
-                                [t.median for t in timings[sweep.setting]])
+        first, last = growth.exponents(
+            sweep.values, [t.median for t in timings[sweep.setting]])
         print(f'{sweep.contender.name} against {sweep.setting}: time grows '
               f'with exponent {first:.2f} at first, {last:.2f} at last')
         for value, timing in zip(sweep.values, timings[sweep.setting]):
             print(f'  {value:>5} {timing.median:8.2f} s '
                   f'{timing.peak_mib:7.0f} MiB')
         # after each, so that an interrupted run keeps what it measured
-        write_timings(timings, folder / 'growth.json')
+        growth.write_timings(timings, folder / 'growth.json')
         plot(timings, folder / 'growth.png')
 
 

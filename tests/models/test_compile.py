@@ -129,6 +129,5 @@ def test_parts_that_follow_the_content_are_not_compiled(monkeypatch):
     model.compile(mode='reduce-overhead')
     functions, options = zip(*compiled)
     assert functions == (model.backbone._call_impl,
-                         head.pixel_decoder._call_impl,
                          head.query_formation._call_impl, decode)
     assert all(each == dict(mode='reduce-overhead') for each in options)

@@ -81,16 +81,17 @@ class OneFormer(MaskFormer):
     def compile(self, **kwargs) -> None:
         """Compile what works on tensors of few shapes, in place.
 
-        That is the backbone, the pixel decoder and both decoders. Texts,
-        matching, losses and post-processing follow the content of an image
-        and stay as they are. The second image size makes graphs for any size,
+        That is the backbone and both decoders. Texts, matching, losses and
+        post-processing follow the content of an image and stay as they are;
+        so does the pixel decoder, whose gradients PyTorch 2.12 cannot compile
+        for any size on a CPU. The second image size makes graphs for any size,
         so that others compile nothing. `CompileHook` calls this in a run.
 
         Args:
             **kwargs: Of ``torch.compile``.
         """
         head = self.panoptic_head
-        for part in (self.backbone, head.pixel_decoder, head.query_formation):
+        for part in (self.backbone, head.query_formation):
             part.compile(**kwargs)
         head.decode = torch.compile(head.decode, **kwargs)
 

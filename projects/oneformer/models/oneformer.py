@@ -85,7 +85,7 @@ class OneFormer(MaskFormer):
         post-processing follow the content of an image and stay as they are;
         so does the pixel decoder, whose gradients PyTorch 2.12 cannot compile
         for any size on a CPU. The second image size makes graphs for any size,
-        so that others compile nothing. `CompileHook` calls this in a run.
+        so that others compile little more. `CompileHook` calls this in a run.
 
         Args:
             **kwargs: Of ``torch.compile``.

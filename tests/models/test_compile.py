@@ -9,7 +9,8 @@ from tests.models import tiny
 needs_compiler = pytest.mark.skipif(
     shutil.which('g++') is None and shutil.which('clang++') is None,
     reason='torch.compile needs a C++ compiler on a CPU')
-SIZES = ((64, 64), (64, 96), (96, 128), (128, 64), (32, 160))
+#: Sizes between those at which Inductor sums in another way (4096 values).
+SIZES = ((96, 128), (128, 160), (160, 96), (64, 192))
 
 
 def config(backbone='ResNet'):
@@ -75,8 +76,7 @@ def test_training_is_the_same_at_any_size(count_graphs):
             assert error < 1e-3 * largest, name
         graphs.append(count_graphs())
     # one set of graphs for the first size, and one for any other
-    assert graphs[0] > 0
-    assert graphs[-1] == graphs[2] <= 3 * graphs[0]
+    assert graphs[-1] == graphs[1] == 2 * graphs[0] > 0
 
 
 @needs_compiler
@@ -97,7 +97,7 @@ def test_answers_are_the_same_at_any_size(backbone, count_graphs):
         sample = model.predict(*data(size))[0]
         assert sample.pred_panoptic_seg.sem_seg.shape == (1, *size)
         graphs.append(count_graphs())
-    assert graphs[-1] == graphs[2] <= 3 * graphs[0]
+    assert graphs[-1] == graphs[1] == 2 * graphs[0] > 0
 
 
 @needs_compiler
@@ -126,8 +126,34 @@ def test_parts_that_follow_the_content_are_not_compiled(monkeypatch):
     monkeypatch.setattr(torch, 'compile', compile)
     model = tiny.build(config())
     head, decode = model.panoptic_head, model.panoptic_head.decode
-    model.compile(mode='reduce-overhead')
+    model.compile(fullgraph=True)
     functions, options = zip(*compiled)
     assert functions == (model.backbone._call_impl,
+                         head.pixel_decoder._call_impl,
                          head.query_formation._call_impl, decode)
-    assert all(each == dict(mode='reduce-overhead') for each in options)
+    assert all(each['fullgraph'] for each in options)
+
+
+@pytest.mark.parametrize('chosen, expected', [
+    (dict(), dict(options=dict(layout_optimization=False))),
+    (dict(mode='max-autotune-no-cudagraphs', dynamic=True),
+     dict(
+         options=dict(
+             max_autotune=True,
+             coordinate_descent_tuning=True,
+             layout_optimization=False),
+         dynamic=True)),
+    (dict(options=dict(layout_optimization=True)),
+     dict(options=dict(layout_optimization=True))),
+    (dict(backend='eager'), dict(backend='eager', mode=None, options=None)),
+])
+def test_options_are_kept(chosen, expected, monkeypatch):
+    compiled = []
+
+    def compile(function, **kwargs):
+        compiled.append(kwargs)
+        return function
+
+    monkeypatch.setattr(torch, 'compile', compile)
+    tiny.build(config()).compile(**chosen)
+    assert compiled == [expected] * 4

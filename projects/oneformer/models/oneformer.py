@@ -1,5 +1,5 @@
 """Detector that answers all three tasks from one encoding of the image."""
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import torch
 from mmdet.models.detectors import MaskFormer
@@ -81,17 +81,18 @@ class OneFormer(MaskFormer):
     def compile(self, **kwargs) -> None:
         """Compile what works on tensors of few shapes, in place.
 
-        That is the backbone and both decoders. Texts, matching, losses and
-        post-processing follow the content of an image and stay as they are;
-        so does the pixel decoder, whose gradients PyTorch 2.12 cannot compile
-        for any size on a CPU. The second image size makes graphs for any size,
-        so that others compile little more. `CompileHook` calls this in a run.
+        That is the backbone, the pixel decoder and both decoders. Texts,
+        matching, losses and post-processing follow the content of an image
+        and stay as they are. The second image size makes graphs for any size.
+        `CompileHook` calls this in a run.
 
         Args:
             **kwargs: Of ``torch.compile``.
         """
         head = self.panoptic_head
-        for part in (self.backbone, head.query_formation):
+        if next(self.parameters()).device.type == 'cpu':
+            kwargs = _keep_layouts(**kwargs)
+        for part in (self.backbone, head.pixel_decoder, head.query_formation):
             part.compile(**kwargs)
         head.decode = torch.compile(head.decode, **kwargs)
 
@@ -151,3 +152,20 @@ class OneFormer(MaskFormer):
             for task, result in results.items():
                 setattr(sample, RESULT_FIELDS[task], result)
         return data_samples
+
+
+def _keep_layouts(backend: str = 'inductor',
+                  mode: Optional[str] = None,
+                  options: Optional[dict] = None,
+                  **kwargs) -> dict:
+    """Options of ``torch.compile`` with which a graph serves any image size.
+
+    On a CPU, Inductor puts the channels of convolutions last, for which the
+    gradients of PyTorch 2.12 take the sizes of one image as constants: each
+    size would be compiled anew, and the pixel decoder not at all.
+    """
+    if backend != 'inductor':
+        return dict(kwargs, backend=backend, mode=mode, options=options)
+    chosen = torch._inductor.list_mode_options(mode) if mode else {}
+    chosen.update(layout_optimization=False)
+    return dict(kwargs, options=dict(chosen, **(options or {})))

@@ -99,7 +99,7 @@ SHORT_EDGES = {
 
 #: Fields of the backbone's config; ``weights`` ends the file it starts from.
 SWIN_L = dict(
-    type='SwinTransformer',
+    type='OneFormerSwinTransformer',
     embed_dims=192,
     depths=[2, 2, 18, 2],
     num_heads=[6, 12, 24, 48],
@@ -141,7 +141,7 @@ BACKBONES = {
         weights='torchvision://resnet50'),
     'swin-t':
     dict(
-        type='SwinTransformer',
+        type='OneFormerSwinTransformer',
         embed_dims=96,
         depths=[2, 2, 6, 2],
         num_heads=[3, 6, 12, 24],
@@ -311,7 +311,8 @@ def test_every_published_row_is_here(root):
 def test_optimization(published):
     cfg, facts = published
     optim = cfg.optim_wrapper
-    assert optim.optimizer == dict(type='AdamW', lr=1e-4, weight_decay=0.05)
+    assert optim.optimizer == dict(
+        type='AdamW', lr=1e-4, weight_decay=0.05, fused=True)
     assert optim.constructor == 'OneFormerOptimWrapperConstructor'
     assert optim.paramwise_cfg == dict(backbone_lr_mult=0.1)
     assert 'clip_grad' not in optim

@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from projects.oneformer.analysis import complexity
 from projects.oneformer.analysis.counter import MultiplyAddCounter
+from projects.oneformer.analysis.stages import use_plain_layers
 from tests.models import tiny
 
 SIZE = (64, 96)
@@ -27,6 +28,7 @@ def run(function, *args) -> int:
                                           ('three_tasks', None)])
 def test_a_run_executes_the_network_and_at_most_the_rest(result, field, tasks):
     model = tiny.build()
+    use_plain_layers(model)
     images, samples = tiny.batch(tiny.sample('semantic', size=SIZE), size=SIZE)
     samples[0].set_metainfo(dict(task=tasks))
     asked = [model.asked_tasks(samples[0])]
@@ -43,6 +45,7 @@ def test_a_run_executes_the_network_and_at_most_the_rest(result, field, tasks):
 
 def test_official_way_predicts_full_masks_at_each_stage(result):
     model = tiny.build()
+    use_plain_layers(model)
     images, samples = tiny.batch(tiny.sample('semantic', size=SIZE), size=SIZE)
 
     def network():

@@ -66,7 +66,7 @@ def test_coco_drops_twice_without_warm_up(schedule, name, milestones,
 def test_optimizer(schedule):
     cfg = schedule('schedule_160k')
     assert cfg.optim_wrapper.optimizer == dict(
-        type='AdamW', lr=1e-4, weight_decay=0.05)
+        type='AdamW', lr=1e-4, weight_decay=0.05, fused=True)
     assert cfg.optim_wrapper.paramwise_cfg.backbone_lr_mult == 0.1
     assert 'clip_grad' not in cfg.optim_wrapper
     assert cfg.auto_scale_lr.base_batch_size == 16

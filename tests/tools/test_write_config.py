@@ -113,7 +113,7 @@ def test_without_validation(run):
     cfg = Config.fromfile('out.py')
     for name in ('dataloader', 'evaluator', 'cfg'):
         assert cfg[f'val_{name}'] is None and cfg[f'test_{name}'] is None
-    assert cfg.model.backbone.type == 'SwinTransformer'
+    assert cfg.model.backbone.type == 'OneFormerSwinTransformer'
     assert cfg.train_dataloader.dataset.categories[3] == 'hot dog'
 
 

@@ -2,7 +2,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='OneFormerOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05, fused=True),
     # The official code is configured to clip the norm of all gradients at
     # 0.01, but its iterator over the parameters is used up before it clips:
     # the published models were trained without. To clip, add

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from ..models import (OneFormer, OneFormerFusionHead, OneFormerHead,
                       QueryFormation)
 from ..models.attention import KeyValue, attend, project_key_value
+from ..models.feed_forward import ChunkedLayers
 from ..models.mask_resize import MaskResizer
 from ..models.neighborhood_attention import NeighborhoodAttention
 from ..models.oneformer_head import ImageMemory
+from ..models.swin import WindowAttention
+from ..models.winograd import WinogradConv2d
 from .counter import MultiplyAddCounter
 
 #: Height and width in pixels.
@@ -36,7 +39,8 @@ def make_countable(model: OneFormer, counter: MultiplyAddCounter) -> None:
 
     They look like tensors on a CPU, since autocasting knows no meta device.
     What depends on values or on this project's own way of computing a
-    neighborhood is replaced.
+    neighborhood is replaced. Layers that a CPU computes in another way are
+    counted as the layers that they are equal to.
     """
 
     def attend(query: Tensor, key: Tensor, value: Tensor, rpb: Tensor,
@@ -48,7 +52,16 @@ def make_countable(model: OneFormer, counter: MultiplyAddCounter) -> None:
     for module in model.backbone.modules():
         if isinstance(module, NeighborhoodAttention):
             module.attend = attend
+    use_plain_layers(model)
     model.to_empty(device='cpu').eval()
+
+
+def use_plain_layers(model: OneFormer) -> None:
+    """Compute layers as those of MMDetection that they are equal to."""
+    for module in model.modules():
+        if isinstance(module,
+                      (ChunkedLayers, WindowAttention, WinogradConv2d)):
+            module.forward = super(type(module), module).forward
 
 
 def encode(model: OneFormer, size: Size,

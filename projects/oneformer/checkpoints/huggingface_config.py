@@ -211,8 +211,10 @@ def _text(text_mapper: dict) -> dict:
 
 def _arguments(config: dict) -> dict:
     """A config with the defaults of what it builds."""
-    parameters = inspect.signature(MODELS.get(config['type'])).parameters
-    given = {name: p.default for name, p in parameters.items()}
+    given = {}
+    for kind in reversed(inspect.getmro(MODELS.get(config['type']))):
+        parameters = inspect.signature(kind.__init__).parameters
+        given.update((name, p.default) for name, p in parameters.items())
     return {**given, **config}
 
 
@@ -228,7 +230,7 @@ def _backbone(config: dict) -> dict:
         layer_norm_eps=1e-5,
         out_features=[f'stage{k}'
                       for k in range(1, 5)]) if 'depths' in given else {}
-    if config['type'] == 'SwinTransformer':
+    if config['type'] in ('SwinTransformer', 'OneFormerSwinTransformer'):
         return dict(
             common,
             model_type='swin',
@@ -250,4 +252,4 @@ def _backbone(config: dict) -> dict:
             layer_scale_init_value=0.0)
     raise CheckpointError(
         f'backbone {config["type"]} has no counterpart in Hugging Face\'s '
-        'OneFormer: choose from SwinTransformer, DiNAT')
+        'OneFormer: choose from OneFormerSwinTransformer, DiNAT')

@@ -8,11 +8,12 @@ from .oneformer_head import OneFormerHead
 from .oneformer_tta import OneFormerTTAModel
 from .pixel_decoder import OneFormerPixelDecoder
 from .query_formation import LearntQueries, QueryFormation
+from .swin import OneFormerSwinTransformer
 from .text_mapper import TextMapper
 
 __all__ = [
     'BatchHungarianAssigner', 'DiNAT', 'LearntQueries', 'MaskPointCost',
     'OneFormer', 'OneFormerFusionHead', 'OneFormerHead',
-    'OneFormerPixelDecoder', 'OneFormerTTAModel', 'QueryFormation',
-    'QueryTextContrastiveLoss', 'TextMapper'
+    'OneFormerPixelDecoder', 'OneFormerSwinTransformer', 'OneFormerTTAModel',
+    'QueryFormation', 'QueryTextContrastiveLoss', 'TextMapper'
 ]

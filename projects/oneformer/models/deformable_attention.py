@@ -148,7 +148,8 @@ def weighted_points(value: Tensor, locations: Tensor, weights: Tensor,
                                                 out):
             rows = level.with_border(pixels)
             for queries, points in level.chunks(places):
-                share = points.pixel_weights(shares[queries, :, level.index])
+                share = points.pixel_weights(shares[queries, :,
+                                                    level.index].contiguous())
                 for corner, weight in zip(level.corners(len(sums[0])), share):
                     sums[queries] += F.embedding_bag(
                         points.bags(),
@@ -194,7 +195,7 @@ def _level_backward(level: Level, grad: Tensor, value: Tensor,
     pixels, corners = level.with_border(value), level.corners(value.shape[1])
     rows, shares = [], []
     for queries, points in level.chunks(locations):
-        weight = weights[queries, :, level.index]
+        weight = weights[queries, :, level.index].contiguous()
         rows.append(points.bags())
         shares.append(torch.stack(points.pixel_weights(weight)))
         upstream = grad[queries].flatten(0, 1)

@@ -9,12 +9,15 @@ from mmdet.utils import ConfigType
 from torch import Tensor, nn
 
 from .deformable_attention import DeformableSelfAttention
+from .feed_forward import ChunkedLayers
+from .winograd import WinogradConv2d
 
 
 @MODELS.register_module()
 class OneFormerPixelDecoder(MSDeformAttnPixelDecoder):
-    """``MSDeformAttnPixelDecoder`` on `DeformableSelfAttention`.
+    """``MSDeformAttnPixelDecoder`` on parts that are made for a CPU.
 
+    These are `DeformableSelfAttention`, `ChunkedLayers`, `WinogradConv2d`.
     Its modules, parameters and results. The original keeps the sizes of maps
     in tensors and splits by them, which makes a GPU wait and cannot be
     traced.
@@ -28,6 +31,10 @@ class OneFormerPixelDecoder(MSDeformAttnPixelDecoder):
         super().__init__(encoder=encoder, **kwargs)
         for layer in self.encoder.layers:
             layer.self_attn = DeformableSelfAttention(**layer.self_attn_cfg)
+            # the same state, another forward pass
+            layer.ffn.layers.__class__ = ChunkedLayers
+        for block in self.output_convs:
+            block.conv.__class__ = WinogradConv2d
 
     def _encode(self, maps: Sequence[Tensor]) -> List[Tensor]:
         """Run the encoder on maps from low to high resolution."""

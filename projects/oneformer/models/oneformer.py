@@ -2,6 +2,7 @@
 from typing import Dict, List, Optional
 
 import torch
+from mmdet.models.backbones import SwinTransformer
 from mmdet.models.detectors import MaskFormer
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
@@ -83,8 +84,9 @@ class OneFormer(MaskFormer):
 
         That is the backbone, the pixel decoder and both decoders. Texts,
         matching, losses and post-processing follow the content of an image
-        and stay as they are. The second image size makes graphs for any size.
-        `CompileHook` calls this in a run.
+        and stay as they are. The second image size makes graphs for any size;
+        but Swin and DiNAT are compiled for each of the first 8 sizes, and run
+        as they are for others. `CompileHook` calls this in a run.
 
         Args:
             **kwargs: Of ``torch.compile``.
@@ -92,7 +94,11 @@ class OneFormer(MaskFormer):
         head = self.panoptic_head
         if next(self.parameters()).device.type == 'cpu':
             kwargs = _keep_layouts(**kwargs)
-        for part in (self.backbone, head.pixel_decoder, head.query_formation):
+        # tracing the windows of a map of any size does not come to an end
+        is_swin = isinstance(self.backbone, SwinTransformer)
+        self.backbone.compile(
+            **(dict(kwargs, dynamic=False) if is_swin else kwargs))
+        for part in (head.pixel_decoder, head.query_formation):
             part.compile(**kwargs)
         head.decode = torch.compile(head.decode, **kwargs)
 

@@ -128,10 +128,14 @@ def their_model(workload: Workload,
 
 
 def mask2former(workload: Workload) -> nn.Module:
-    """MMDetection's Mask2Former with the same backbone and queries."""
+    """MMDetection's Mask2Former with the same backbone and queries.
+
+    All its parts are MMDetection's.
+    """
     init_default_scope('mmdet')
     cfg = load_config(workload).model
     cfg.type = 'Mask2Former'
+    cfg.backbone.type = 'SwinTransformer'
     classes = [cfg.pop('num_things_classes'), cfg.pop('num_stuff_classes')]
     head = cfg.panoptic_head
     for name in ('query_formation', 'text_mapper', 'loss_contrastive'):
@@ -140,6 +144,7 @@ def mask2former(workload: Workload) -> nn.Module:
         type='Mask2FormerHead',
         num_things_classes=classes[0],
         num_stuff_classes=classes[1])
+    head.pixel_decoder.type = 'MSDeformAttnPixelDecoder'
     head.loss_cls.class_weight = [1.] * sum(classes) + [0.1]
     cfg.panoptic_fusion_head = dict(
         type='MaskFormerFusionHead',

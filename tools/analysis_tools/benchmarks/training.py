@@ -45,7 +45,8 @@ class Step:
     def __init__(self, model: nn.Module,
                  losses: Callable[[], Dict[str, Tensor]]) -> None:
         self.losses = losses
-        self.optimizer = torch.optim.AdamW(model.parameters(), 1e-6)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), 1e-6, fused=True)
         self.compared = False
 
     def __call__(self) -> Dict[str, Tensor]:

@@ -84,3 +84,14 @@ def test_mixed_precision_is_that_of_mmcv():
     x = torch.randn(11, 5)
     with torch.autocast('cpu', torch.bfloat16):
         assert torch.equal(ours(x), plain(x))
+
+
+def test_gradients_with_frozen_parameters():
+    x, found = torch.randn(11, 5, dtype=torch.double), []
+    for module in networks():
+        module.requires_grad_(False)
+        leaf = x.clone().requires_grad_()
+        module(leaf).square().sum().backward()
+        assert all(p.grad is None for p in module.parameters())
+        found.append(leaf.grad)
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)

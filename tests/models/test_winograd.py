@@ -68,3 +68,14 @@ def test_mixed_precision_is_that_of_pytorch():
     x = torch.randn(2, 3, 8, 8)
     with torch.autocast('cpu', torch.bfloat16):
         assert torch.equal(ours(x), plain(x))
+
+
+def test_gradients_with_frozen_parameters():
+    x, found = torch.randn(2, 3, 8, 8), []
+    for module in layers(3, 5):
+        module.requires_grad_(False)
+        leaf = x.clone().requires_grad_()
+        module(leaf).square().sum().backward()
+        assert all(p.grad is None for p in module.parameters())
+        found.append(leaf.grad)
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)

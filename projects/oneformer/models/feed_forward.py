@@ -65,6 +65,7 @@ class _TwoLayers(Function):
     @once_differentiable
     def backward(ctx, grad: Tensor):
         x, hidden, weight1, weight2 = ctx.saved_tensors
+        is_trained = any(ctx.needs_input_grad[1:])
         x_grad = torch.empty_like(x)
         weight1_grad, weight2_grad = (
             torch.zeros_like(weight) for weight in (weight1, weight2))
@@ -83,6 +84,8 @@ class _TwoLayers(Function):
                 torch.ops.aten.threshold_backward.grad_input(
                     inner, before, 0, grad_input=inner)
             torch.mm(inner, weight1, out=rows_grad)
+            if not is_trained:
+                continue
             weight1_grad.addmm_(inner.t(), rows)
             weight2_grad.addmm_(upstream.t(), after)
             bias1_grad += inner.sum(0)

@@ -12,9 +12,8 @@ from .cpu import takes_cpu_path
 
 #: Side of the squares of results that are made at once, and of what they see.
 TILE, SEEN = 4, 6
-#: Where polynomials are compared, besides infinity. These keep rounding
-#: below that of the usual 0, 1, -1, 2, -2: 4e-6 in place of 1e-5 of the largest
-#: result with 256 channels.
+#: Where polynomials are compared, besides infinity. With 256 channels they
+#: round by 4e-6 of the largest result, the usual 0, 1, -1, 2, -2 by 1e-5.
 NODES = (0, 1, -1, 0.5, -2)
 #: Tiles that are worked on at once: with 256 channels they are 9 MB.
 CHUNK_TILES = 256
@@ -88,8 +87,13 @@ class _Convolution(Function):
     @once_differentiable
     def backward(ctx, grad: Tensor):
         maps, filters = ctx.saved_tensors
-        turned = filters.flip(2, 3).transpose(0, 1)
-        return _convolve(grad, turned), _filters_grad(maps, grad)
+        maps_grad = filters_grad = None
+        if ctx.needs_input_grad[0]:
+            turned = filters.flip(2, 3).transpose(0, 1)
+            maps_grad = _convolve(grad, turned)
+        if ctx.needs_input_grad[1]:
+            filters_grad = _filters_grad(maps, grad)
+        return maps_grad, filters_grad
 
 
 def _convolve(maps: Tensor, filters: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ def decode(workload: Workload, kind: str) -> Callable[[], Any]:
         mask_features, maps = model(leaves)
         return [mask_features, *maps]
 
-    return differentiate(forward, leaves)
+    return differentiate(forward, [*leaves, *model.parameters()])
 
 
 def our_decoder(workload: Workload, folder: Path) -> Callable[[], Any]:

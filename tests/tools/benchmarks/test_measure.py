@@ -97,3 +97,12 @@ def test_measurements_of_growth_are_kept(tmp_path):
     measured = dict(batch=[timing] * 4, queries=[timing] * 6)
     growth.write_timings(measured, path)
     assert growth.read_timings(path) == measured
+
+
+def test_products_are_counted_where_they_are_added_as_well():
+    left, right = torch.rand(2, 3, 4), torch.rand(2, 4, 5)
+    with measure.FlopCounter() as counter:
+        torch.zeros(2, 3, 5).baddbmm_(left, right)
+        torch.zeros(3, 5).addmm_(left[0], right[0])
+        torch.mm(left[0], right[0], out=torch.zeros(3, 5))
+    assert counter.flop == 2 * 3 * 4 * 5 * (2 + 1 + 1)

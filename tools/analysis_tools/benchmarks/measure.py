@@ -348,6 +348,13 @@ def _count(run: Callable[[], Any]) -> float:
     return counter.flop / 1e9
 
 
+#: Products that are added to what is there; the formulas know the others.
+IN_PLACE = {
+    torch.ops.aten.addmm_: torch.ops.aten.addmm,
+    torch.ops.aten.baddbmm_: torch.ops.aten.baddbmm
+}
+
+
 class FlopCounter(TorchDispatchMode):
     """PyTorch's formulas without its ``FlopCounterMode``.
 
@@ -362,7 +369,8 @@ class FlopCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        formula = flop_registry.get(func._overloadpacket)
+        operator = func._overloadpacket
+        formula = flop_registry.get(IN_PLACE.get(operator, operator))
         if formula is not None:
             self.flop += formula(*args, **kwargs, out_val=out)
         return out

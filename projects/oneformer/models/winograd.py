@@ -33,7 +33,7 @@ class Transforms(NamedTuple):
 def winograd_transforms() -> Transforms:
     """The transforms of F(4 x 4, 3 x 3), in float64.
 
-    A convolution multiplies polynomials. Toom and Cook do that by values at
+    A convolution multiplies polynomials, which can be done by their values at
     nodes, at infinity that of the highest power; transposing the three steps
     gives Winograd's (Lavin and Gray, 2016, arXiv:1509.09308).
     """

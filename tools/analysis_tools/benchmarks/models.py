@@ -135,7 +135,8 @@ def mask2former(workload: Workload) -> nn.Module:
     init_default_scope('mmdet')
     cfg = load_config(workload).model
     cfg.type = 'Mask2Former'
-    cfg.backbone.type = 'SwinTransformer'
+    if cfg.backbone.type == 'OneFormerSwinTransformer':
+        cfg.backbone.type = 'SwinTransformer'
     classes = [cfg.pop('num_things_classes'), cfg.pop('num_stuff_classes')]
     head = cfg.panoptic_head
     for name in ('query_formation', 'text_mapper', 'loss_contrastive'):

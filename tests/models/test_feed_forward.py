@@ -5,6 +5,7 @@ from mmcv.cnn.bricks.transformer import FFN
 
 from projects.oneformer.models import feed_forward
 from projects.oneformer.models.feed_forward import ChunkedLayers
+from tests.models.tiny import with_gradients
 
 
 def networks(**kwargs):
@@ -13,15 +14,6 @@ def networks(**kwargs):
     both[1].load_state_dict(both[0].state_dict())
     both[1].layers.__class__ = ChunkedLayers
     return both
-
-
-def with_gradients(network, x):
-    out = network(x)
-    weight = torch.linspace(-1, 2, out.numel()).to(out).view_as(out)
-    return [
-        out, *torch.autograd.grad(
-            (out * weight).sum(), [x, *network.parameters()])
-    ]
 
 
 @pytest.fixture

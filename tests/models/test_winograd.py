@@ -7,6 +7,7 @@ from torch import nn
 from projects.oneformer.models import winograd
 from projects.oneformer.models.winograd import (WinogradConv2d,
                                                 winograd_transforms)
+from tests.models.tiny import with_gradients
 
 
 def test_transforms_give_a_tile_of_a_convolution():
@@ -22,15 +23,6 @@ def test_transforms_give_a_tile_of_a_convolution():
 def chunks(request, monkeypatch):
     """How many tiles are worked on at once."""
     monkeypatch.setattr(winograd, 'CHUNK_TILES', request.param)
-
-
-def with_gradients(layer, x):
-    out = layer(x)
-    weight = torch.linspace(-1, 2, out.numel()).to(out).view_as(out)
-    return [
-        out, *torch.autograd.grad(
-            (out * weight).sum(), [x, *layer.parameters()])
-    ]
 
 
 def layers(*channels, **kwargs):

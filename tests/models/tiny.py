@@ -131,6 +131,14 @@ def features(size: Tuple[int, int] = (64, 96),
     ]
 
 
+def with_gradients(module, x: torch.Tensor):
+    """Output of a module, and gradients of its input and parameters."""
+    out = module(x)
+    weight = torch.linspace(-1, 2, out.numel()).to(out).view_as(out)
+    leaves = [x, *module.parameters()]
+    return [out, *torch.autograd.grad((out * weight).sum(), leaves)]
+
+
 def relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
     """Largest difference in units of the largest expected value."""
     difference = (actual - expected).detach().abs().max()

@@ -5,6 +5,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from .linear import linear
+
 
 class KeyValue(NamedTuple):
     """Projected keys and values, each of shape (B or 1, heads, K, C/heads)."""
@@ -31,20 +33,21 @@ def project_key_value(attention: nn.MultiheadAttention, key: Tensor,
     _, key_bias, value_bias = attention.in_proj_bias.chunk(3)
     heads = attention.num_heads
     return KeyValue(
-        split_heads(F.linear(key, key_weight, key_bias), heads),
-        split_heads(F.linear(value, value_weight, value_bias), heads))
+        split_heads(linear(key, key_weight, key_bias), heads),
+        split_heads(linear(value, value_weight, value_bias), heads))
 
 
 def project_query(attention: nn.MultiheadAttention, query: Tensor) -> Tensor:
     """Project queries (B, Q, C) -> (B, heads, Q, C / heads)."""
     weight = attention.in_proj_weight[:attention.embed_dim]
     bias = attention.in_proj_bias[:attention.embed_dim]
-    return split_heads(F.linear(query, weight, bias), attention.num_heads)
+    return split_heads(linear(query, weight, bias), attention.num_heads)
 
 
 def project_output(attention: nn.MultiheadAttention, out: Tensor) -> Tensor:
     """Project what heads give, (B, heads, Q, C / heads) -> (B, Q, C)."""
-    return attention.out_proj(out.transpose(1, 2).flatten(2))
+    last = attention.out_proj
+    return linear(out.transpose(1, 2).flatten(2), last.weight, last.bias)
 
 
 def dropout_rate(attention: nn.MultiheadAttention) -> float:

@@ -11,6 +11,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor
 
 from ..tasks import TASKS, check_task, check_tasks
+from .linear import use_onednn
 from .oneformer_fusion_head import Result
 
 #: Where the result of a task stands on a data sample.
@@ -78,6 +79,7 @@ class OneFormer(MaskFormer):
             panoptic_fusion_head=panoptic_fusion_head,
             test_cfg=test_cfg,
             **kwargs)
+        use_onednn(self)
 
     def compile(self, **kwargs) -> None:
         """Compile what works on tensors of few shapes, in place.

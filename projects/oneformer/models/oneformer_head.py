@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..tasks import TASKS
 from .attention import KeyValue, attend, project_key_value, self_attend
+from .linear import product
 from .point_sampling import PointSampler, sample_masks, sample_predictions
 
 
@@ -367,8 +368,9 @@ class OneFormerHead(Mask2FormerHead):
             features = point_sample(mask_features[i:i + 1], points)[0]
             costs.append(
                 self.assigner.costs(predictions.cls_scores[:, i],
-                                    (embed @ features for embed in embeds),
-                                    labels[i], sample_masks(masks[i], points)))
+                                    (product(embed, features.t())
+                                     for embed in embeds), labels[i],
+                                    sample_masks(masks[i], points)))
         matches = self.assigner.match(costs)
         target = torch.full(predictions.cls_scores.shape[:3], self.num_classes)
         labels = [label.cpu() for label in labels]

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from .linear import product
+
 #: Predictions whose masks are made at once for the losses. Those of one are
 #: few rows for a matrix product; those of four, at 1/4 scale, are one byte for
 #: each pixel and mask.
@@ -89,8 +91,9 @@ class _PredictedMasks(Function):
         pixels = features.flatten(1)
         values, points = [], []
         for some in embeds.split(MASKS_AT_ONCE):
-            for logits in (some.flatten(0, 1) @ pixels).view(
-                    *some.shape[:2], *features.shape[1:]):
+            for logits in product(some.flatten(0, 1),
+                                  pixels.t()).view(*some.shape[:2],
+                                                   *features.shape[1:]):
                 points.append(choose(logits))
                 values.append(point_sample(logits[:, None], points[-1])[:, 0])
         points = torch.stack(points)
@@ -117,7 +120,7 @@ class _PredictedMasks(Function):
                 values = point_sample(logits, point)[:, 0]
             logits_grad, = torch.autograd.grad(values, logits, value_grad)
             logits_grad = logits_grad.flatten(1)
-            torch.mm(logits_grad, pixels.t(), out=embed_grad)
+            embed_grad.copy_(product(logits_grad, pixels))
             pixels_grad.addmm_(embed.t(), logits_grad)
         return embeds_grad, pixels_grad.view_as(features), None
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..tasks import TASKS, check_task, task_text
 from .attention import (dropout_rate, project_output, project_query,
                         self_attend, split_heads)
+from .linear import linear
 from .position_attention import PositionMemory, attend_to_positions
 from .text_mapper import CONTEXT_LENGTH
 
@@ -184,7 +185,7 @@ class QueryFormation(BaseModule):
         _, key_bias, value_bias = attention.in_proj_bias.chunk(3)
         first = self.feature_proj
         bias = F.linear(first.bias[None], key_weight, key_bias)[0]
-        key = F.linear(features, key_weight @ first.weight.flatten(1), bias)
+        key = linear(features, key_weight @ first.weight.flatten(1), bias)
         rows, columns = _project(key_weight, positions)
         key = key + (rows[:, None] + columns).flatten(0, 1)
         rows, columns = _project(value_weight, positions)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from projects.oneformer.models import OneFormerSwinTransformer
 from projects.oneformer.models.feed_forward import ChunkedLayers
+from projects.oneformer.models.linear import use_onednn
 from projects.oneformer.models.winograd import WinogradConv2d
 
 from .measure import Case, Contender, Workload
@@ -34,15 +35,28 @@ def apply(layer: nn.Module, x: Tensor,
     return differentiate(lambda: [layer(x)], [x, *layer.parameters()])
 
 
+def pixels(workload: Workload) -> Tensor:
+    """What the encoder works on: the pixels of all levels, (N, C)."""
+    number = sum(height * width for height, width in sizes(workload))
+    return torch.randn(workload.batch * number, CHANNELS)
+
+
+def projection(workload: Workload, by_onednn: bool) -> Callable[[], Any]:
+    """A linear layer of the encoder, as the values take."""
+    torch.manual_seed(0)
+    layer = nn.Linear(CHANNELS, CHANNELS)
+    if by_onednn:
+        use_onednn(layer)
+    return apply(layer, pixels(workload), workload)
+
+
 def feed_forward(workload: Workload, chunked: bool) -> Callable[[], Any]:
-    """The network of an encoder layer, on the pixels of all levels."""
+    """The network of an encoder layer."""
     torch.manual_seed(0)
     network = FFN(CHANNELS, HIDDEN)
     if chunked:
         network.layers.__class__ = ChunkedLayers
-    pixels = sum(height * width for height, width in sizes(workload))
-    return apply(network, torch.randn(workload.batch * pixels, CHANNELS),
-                 workload)
+    return apply(network, pixels(workload), workload)
 
 
 def convolution(workload: Workload, kind: type) -> Callable[[], Any]:
@@ -63,8 +77,8 @@ def windows(workload: Workload, kind: type) -> Callable[[], Any]:
     for parameter in stage.parameters():
         nn.init.normal_(parameter, std=0.05)
     size = [side // 4 for side in workload.image_size]
-    pixels = torch.randn(workload.batch, size[0] * size[1],
-                         STAGE['embed_dims'])
+    patches = torch.randn(workload.batch, size[0] * size[1],
+                          STAGE['embed_dims'])
 
     class Attention(nn.Module):
         """Both blocks' attention, without the networks behind it."""
@@ -78,7 +92,15 @@ def windows(workload: Workload, kind: type) -> Callable[[], Any]:
                 x = part(x, size)
             return x
 
-    return apply(Attention(), pixels, workload)
+    return apply(Attention(), patches, workload)
+
+
+def through_onednn(workload: Workload, folder: Path) -> Callable[[], Any]:
+    return projection(workload, by_onednn=True)
+
+
+def through_mkl(workload: Workload, folder: Path) -> Callable[[], Any]:
+    return projection(workload, by_onednn=False)
 
 
 def in_chunks(workload: Workload, folder: Path) -> Callable[[], Any]:
@@ -106,6 +128,9 @@ def copied(workload: Workload, folder: Path) -> Callable[[], Any]:
 
 
 CASES = (
+    Case('linear', 'linear layer of the encoder, with gradients',
+         Contender('oneDNN', through_onednn),
+         Contender('PyTorch', through_mkl), 1.05, near),
     Case('feed-forward', 'network of an encoder layer, with gradients',
          Contender('in chunks', in_chunks), Contender('mmcv', at_once), 1.1,
          near),

@@ -45,7 +45,8 @@ def load_config(workload: Workload, without_dropout: bool = True) -> Config:
         workload.queries - head.text_mapper.num_context)
     model.test_cfg.max_per_image = workload.queries
     if without_dropout:
-        model.backbone.drop_path_rate = 0.
+        if 'drop_path_rate' in model.backbone:
+            model.backbone.drop_path_rate = 0.
         _without_dropout(head)
     return cfg
 

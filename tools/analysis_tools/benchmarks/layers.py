@@ -12,9 +12,9 @@ from projects.oneformer.models.feed_forward import ChunkedLayers
 from projects.oneformer.models.linear import use_onednn
 from projects.oneformer.models.winograd import WinogradConv2d
 
+from .comparison import near
 from .measure import Case, Contender, Workload
 from .pixel_decoder import differentiate, sizes
-from .training import near
 
 CHANNELS, HIDDEN = 256, 1024
 #: The first stage of Swin-T: two blocks, the second with shifted windows.

@@ -2,7 +2,6 @@
 from pathlib import Path
 from typing import Any, Callable, List, Tuple
 
-import numpy as np
 import torch
 from mmcv.ops.multi_scale_deform_attn import \
     multi_scale_deformable_attn_pytorch
@@ -12,9 +11,9 @@ from torch import Tensor, nn
 
 from projects.oneformer.models.deformable_attention import weighted_points
 
-from .measure import BenchmarkError, Case, Contender, Workload
+from .comparison import alike, near
+from .measure import Case, Contender, Workload
 from .models import images, load_config
-from .training import near
 
 HEADS, POINTS, CHANNELS = 8, 4, 32
 #: Pixels between the points of a query, as the initial offsets have them.
@@ -119,20 +118,6 @@ def our_decoder(workload: Workload, folder: Path) -> Callable[[], Any]:
 
 def their_decoder(workload: Workload, folder: Path) -> Callable[[], Any]:
     return decode(workload, 'MSDeformAttnPixelDecoder')
-
-
-def alike(ours: List[np.ndarray], theirs: List[np.ndarray]) -> str:
-    """Relative norm of the difference of outputs and gradients.
-
-    1e-3 at most: where rounding moves a value across 0, the activation behind
-    it passes another gradient.
-    """
-    worst = max(
-        float(np.linalg.norm(a - b) / np.linalg.norm(b))
-        for a, b in zip(ours, theirs))
-    if not worst < 1e-3:
-        raise BenchmarkError(f'outputs or gradients differ by {worst:.1e}')
-    return f'outputs and gradients differ by {worst:.0e} of their norm'
 
 
 CASES = (

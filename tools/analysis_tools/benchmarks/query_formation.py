@@ -9,9 +9,9 @@ from torch import Tensor
 from projects.oneformer.models.position_attention import (PositionMemory,
                                                           attend_to_positions)
 
+from .comparison import near
 from .measure import Case, Contender, Workload
 from .pixel_decoder import CHANNELS, HEADS, differentiate
-from .training import near
 
 DROPOUT = 0.1
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from projects.oneformer.models import TextMapper
 from projects.oneformer.tasks import padding_text, task_text
 
+from .comparison import alike, near
 from .measure import BenchmarkError, Case, Contender, Workload
 from .models import (images, mask2former, our_model, prepare, prepare_alone,
                      their_model, train_samples)
@@ -212,16 +213,6 @@ def with_gradients(module: nn.Module,
     return run
 
 
-def near(ours: List[np.ndarray], theirs: List[np.ndarray]) -> str:
-    """Largest difference of outputs and gradients, 1e-3 at most."""
-    worst = max(
-        float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-6))
-        for a, b in zip(ours, theirs))
-    if not worst < 1e-3:
-        raise BenchmarkError(f'outputs or gradients differ by {worst:.1e}')
-    return f'outputs and gradients within {worst:.0e} of the largest'
-
-
 class Predictions:
     """Ten predictions of a batch, as both sides take them.
 
@@ -339,5 +330,5 @@ CASES = (
          Contender('the padded list', every_text), 20., near),
     Case('losses', 'matching and losses, 10 predictions, backward',
          Contender('ours', our_losses), Contender('MMDetection', their_losses),
-         2., near, prepare_alone),
+         2., alike, prepare_alone),
 )

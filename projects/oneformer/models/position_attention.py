@@ -33,7 +33,7 @@ def attend_to_positions(query: Tensor,
     On a CPU, sums of the weights over rows and over columns take the place of
     their product with the values, which saves three of the seven products of a
     training step; and dropout needs a byte a weight in place of several
-    floats. With gradients it is 1.4 times as fast, with dropout 1.9 times
+    floats. With gradients it is 1.4 times as fast, with dropout 1.8 times
     (cases ``position-attention``, ``position-dropout`` of
     docs/benchmarks.md).
 

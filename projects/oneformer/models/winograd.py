@@ -62,7 +62,7 @@ class WinogradConv2d(nn.Conv2d):
 
     With stride 1 and padding 1 alone. The three steps are matrix products
     with the pixels of many tiles, of maps that have the channels of a pixel
-    side by side. With gradients 1.8 times as fast as PyTorch's convolution
+    side by side. With gradients 1.7 times as fast as PyTorch's convolution
     (case ``convolution`` of docs/benchmarks.md).
     """
 

@@ -19,7 +19,8 @@ class ChunkedLayers(Sequential):
     On a CPU what comes before and after an activation, and the gradients of
     both, are read while they are in the cache, and the gradients are kept of
     no more than a chunk. With the products of oneDNN and with gradients, it
-    is 1.2 times as fast (case ``feed-forward`` of docs/benchmarks.md).
+    is 1.1 to 1.2 times as fast (case ``feed-forward`` of
+    docs/benchmarks.md).
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -38,8 +38,9 @@ def use_onednn(module: nn.Module) -> None:
 def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
     """``F.linear``, (..., C) -> (..., D), with the products of oneDNN.
 
-    With gradients 1.1 times as fast (case ``linear`` of docs/benchmarks.md).
-    Those of weights stay with PyTorch, where they are faster.
+    With gradients 1.1 to 1.3 times as fast (case ``linear`` of
+    docs/benchmarks.md). Those of weights stay with PyTorch, where they are
+    faster.
     """
     if not takes_cpu_path(x):
         return F.linear(x, weight, bias)

@@ -4,7 +4,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-from projects.oneformer.apis import complete_config, load_config
+from projects.oneformer.apis import complete_config, load_config, merge_options
 
 CATEGORIES = [
     dict(id=7, name='sky', isthing=0),
@@ -200,3 +200,22 @@ def test_load_config(tmp_path):
     assert load_config(path, dict(work_dir='here')).work_dir == 'here'
     with pytest.raises(FileNotFoundError, match='config .*absent.py does not'):
         load_config(tmp_path / 'absent.py')
+
+
+def test_options_reach_entries_of_lists():
+    cfg = Config(dict(steps=[dict(size=1), dict(size=2)], depth=3))
+    merge_options(cfg, {'steps.1.size': 5, 'depth': 4, 'new.name': 6})
+    assert cfg.steps == [dict(size=1), dict(size=5)]
+    assert (cfg.depth, cfg.new.name) == (4, 6)
+    merge_options(cfg, None)
+
+
+@pytest.mark.parametrize('name, words', [
+    ('steps.size', 'must be integers'),
+    ('steps.2.size', 'Index 2 exceeds'),
+    ('depth.size', 'depth is a dict .* but is of type'),
+])
+def test_options_that_lead_nowhere_are_named(name, words):
+    cfg = Config(dict(steps=[dict(size=1), dict(size=2)], depth=3))
+    with pytest.raises(ValueError, match=f'{name}=5: .*{words}'):
+        merge_options(cfg, {name: 5})

@@ -18,6 +18,7 @@ import projects.oneformer  # noqa: E402, F401, isort: skip
 from mmengine.config import Config, DictAction  # noqa: E402
 
 from projects.oneformer import analysis  # noqa: E402
+from projects.oneformer.apis import merge_options  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,7 +65,7 @@ def count(args: argparse.Namespace) -> analysis.Complexity:
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'config {args.config} does not exist')
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    merge_options(cfg, args.cfg_options)
     if args.coco:
         return analysis.coco_complexity(cfg)
     output_shape = args.output_shape or args.shape

@@ -11,6 +11,7 @@ import projects.oneformer  # noqa: E402, F401, isort: skip
 
 from mmengine.config import Config, DictAction  # noqa: E402
 
+from projects.oneformer.apis import merge_options  # noqa: E402
 from projects.oneformer.checkpoints import ClassOrder  # noqa: E402
 
 
@@ -55,12 +56,12 @@ def read_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is of another model.
+        ValueError: If it is of another model, or as `merge_options`.
     """
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'config {args.config} does not exist')
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    merge_options(cfg, args.cfg_options)
     kind = cfg.get('model', {}).get('type')
     if kind != 'OneFormer':
         raise ValueError(f'{args.config} is the config of a {kind} model, '

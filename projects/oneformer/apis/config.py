@@ -24,15 +24,36 @@ def load_config(path: Union[str, Path],
 
     Raises:
         FileNotFoundError: If there is no such config or annotation file.
-        ValueError: As `complete_config`.
+        ValueError: As `merge_options` and `complete_config`.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'config {path} does not exist')
     cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options)
     if work_dir is not None or cfg.get('work_dir') is None:
         cfg.work_dir = work_dir or str(Path('work_dirs') / Path(path).stem)
     return complete_config(cfg)
+
+
+def merge_options(cfg: Config, options: Optional[dict]) -> None:
+    """Override settings of a config, in place.
+
+    Args:
+        cfg: The config.
+        options: Values under dotted names, in which numbers count the entries
+            of lists.
+
+    Raises:
+        ValueError: If an option leads into something that is no dict, or
+            past the end of a list.
+    """
+    options = options or {}
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError) as error:
+        given = ', '.join(f'{name}={value}' for name, value in options.items())
+        raise ValueError(f'the config has no place for the options {given}: '
+                         f'{error.args[0]}') from error
 
 
 def complete_config(cfg: Config) -> Config:

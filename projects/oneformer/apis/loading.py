@@ -12,7 +12,7 @@ from ..checkpoints.files import read_pickle
 from ..checkpoints.structure import TEMPERATURE, TEXT_MAPPER, check_fit
 from ..datasets import panoptic_metainfo
 from .config import (annotation_files, annotation_metainfo, complete_config,
-                     named_categories)
+                     merge_options, named_categories)
 
 #: What MMEngine takes for a config.
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
@@ -64,14 +64,14 @@ def inference_config(model: str, options: Optional[dict] = None) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file or model.
-        ValueError: If it is no config of a model.
+        ValueError: If it is no config of a model, or as `merge_options`.
     """
     path = Path(model)
     if path.is_file() and path.suffix not in CONFIG_SUFFIXES:
         raise ValueError(f'{model} is no config: it must end in '
                          f'{" or ".join(CONFIG_SUFFIXES)}')
     cfg = Config.fromfile(model) if path.is_file() else find_model(model)[0]
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options)
     if 'model' not in cfg:
         raise ValueError(f'{model} configures no model')
     return cfg

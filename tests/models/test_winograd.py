@@ -7,7 +7,7 @@ from torch import nn
 from projects.oneformer.models import winograd
 from projects.oneformer.models.winograd import (WinogradConv2d,
                                                 winograd_transforms)
-from tests.models.tiny import with_gradients
+from tests.models.tiny import through_frozen, with_gradients
 
 
 def test_transforms_give_a_tile_of_a_convolution():
@@ -63,11 +63,6 @@ def test_mixed_precision_is_that_of_pytorch():
 
 
 def test_gradients_with_frozen_parameters():
-    x, found = torch.randn(2, 3, 8, 8), []
-    for module in layers(3, 5):
-        module.requires_grad_(False)
-        leaf = x.clone().requires_grad_()
-        module(leaf).square().sum().backward()
-        assert all(p.grad is None for p in module.parameters())
-        found.append(leaf.grad)
-    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+    x = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(
+        *through_frozen(layers(3, 5), x), rtol=1e-5, atol=1e-5)

@@ -139,6 +139,18 @@ def with_gradients(module, x: torch.Tensor):
     return [out, *torch.autograd.grad((out * weight).sum(), leaves)]
 
 
+def through_frozen(modules, x: torch.Tensor):
+    """Gradients of an input through each module, with frozen parameters."""
+    found = []
+    for module in modules:
+        module.requires_grad_(False)
+        leaf = x.clone().requires_grad_()
+        module(leaf).square().sum().backward()
+        assert all(p.grad is None for p in module.parameters())
+        found.append(leaf.grad)
+    return found
+
+
 def relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
     """Largest difference in units of the largest expected value."""
     difference = (actual - expected).detach().abs().max()
